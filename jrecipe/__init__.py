@@ -1,0 +1,73 @@
+"""jrecipe: Karpathy's recipe for training neural networks, as software, in JAX.
+
+The names below load when they are first used, so that `import jrecipe` and `jrecipe --help` stay
+quick. `jr.check(task)` checks a task, `jr.fit(task)` trains it, `jr.cook(task)` does the whole recipe.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_MODULES = (
+    "augment",
+    "checks",
+    "data",
+    "figures",
+    "losses",
+    "metrics",
+    "models",
+    "report",
+    "testing",
+    "train",
+)
+_NAMES = {
+    "Batch": "types",
+    "Model": "types",
+    "Source": "types",
+    "TaskError": "types",
+    "Task": "task",
+    "Trainer": "task",
+    "Finding": "checks.result",
+    "Suspect": "checks.result",
+    "Verdict": "checks.result",
+    "Fit": "train.loop",
+    "TrainState": "train.state",
+    "evaluate": "train.evaluate",
+    "fit": "train.loop",
+    "init_well": "train.init_well",
+    "make_train_step": "train.step",
+    "Report": "report",
+    "check": "recipe",
+    "cook": "recipe",
+}
+__all__ = ["__version__", *_MODULES, *_NAMES]
+
+if TYPE_CHECKING:
+    from jrecipe import augment, checks, data, figures, losses, metrics, models, report, testing, train
+    from jrecipe.checks.result import Finding, Suspect, Verdict
+    from jrecipe.recipe import check, cook
+    from jrecipe.report import Report
+    from jrecipe.task import Task, Trainer
+    from jrecipe.train.evaluate import evaluate
+    from jrecipe.train.init_well import init_well
+    from jrecipe.train.loop import Fit, fit
+    from jrecipe.train.state import TrainState
+    from jrecipe.train.step import make_train_step
+    from jrecipe.types import Batch, Model, Source, TaskError
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"jrecipe.{name}")
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"jrecipe.{_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'jrecipe' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,116 @@
+"""Pictures as data: a check says what to draw, and matplotlib draws it when somebody looks.
+
+A figure holds plain NumPy arrays, so that the judge of a check stays free of plotting, the JSON
+report can carry the numbers, and the HTML report the picture.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Curves:
+    """Lines over a common axis, with an optional band and horizontal reference lines.
+
+    Attributes:
+      title: one line, says what to see.
+      x: float[n], or None for 0..n-1.
+      lines: name -> float[n]; NaN leaves a gap.
+      bands: name -> (low float[n], high float[n]), drawn in the colour of the line of that name.
+      levels: name -> height of a dashed reference line (a floor, chance).
+      xlabel: axis name with unit.
+      ylabel: axis name with unit.
+      log_y: logarithmic y axis; values <= 0 are not drawn.
+      log_x: logarithmic x axis.
+    """
+
+    title: str
+    lines: Mapping[str, Sequence[float]]
+    x: Sequence[float] | None = None
+    bands: Mapping[str, tuple[Sequence[float], Sequence[float]]] = dataclasses.field(
+        default_factory=dict
+    )
+    levels: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    xlabel: str = "step"
+    ylabel: str = ""
+    log_y: bool = False
+    log_x: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """A row-wise gallery of small images with a caption each.
+
+    Attributes:
+      title: one line.
+      images: float[n, h, w] or float[n, h, w, c] with c in (1, 3), values in [0, 1].
+      captions: n short texts; shown as text, never as markup.
+      good: bool per picture (green or red frame), or None for no frames.
+    """
+
+    title: str
+    images: np.ndarray
+    captions: Sequence[str]
+    good: Sequence[bool] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """A heat map with the number in each cell: a confusion or a dependency matrix.
+
+    Attributes:
+      title: one line.
+      values: float[rows, columns].
+      rows: names down the side.
+      columns: names along the top.
+      ylabel: what the rows are.
+      xlabel: what the columns are.
+    """
+
+    title: str
+    values: np.ndarray
+    rows: Sequence[str]
+    columns: Sequence[str]
+    ylabel: str = ""
+    xlabel: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bars:
+    """Horizontal bars with an optional interval each.
+
+    Attributes:
+      title: one line.
+      values: name -> length.
+      intervals: name -> (low, high), drawn as a whisker.
+      levels: name -> position of a dashed reference line.
+      xlabel: what is measured, with unit.
+    """
+
+    title: str
+    values: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    levels: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    xlabel: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """Text in rows and columns, for what is read rather than seen.
+
+    Attributes:
+      title: one line.
+      columns: header texts.
+      rows: rows of texts; shown as text, never as markup.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+Figure = Curves | Pictures | Matrix | Bars | Table

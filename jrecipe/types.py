@@ -1,0 +1,77 @@
+"""What every part of jrecipe agrees on: a batch, a model, a source of examples, an error.
+
+Nothing here imports another module of jrecipe.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+PyTree = Any  # nested tuples, lists, dicts, dataclasses of arrays, as in `jax.tree`
+Array = Any  # jax.Array or np.ndarray: a leaf of a PyTree
+Key = Any  # a typed JAX key, `jax.random.key(seed)`
+
+
+class TaskError(ValueError):
+    """A task, data set or argument that cannot be understood; says what to do instead.
+
+    The message is one line that names the argument, the value it had, and a way out. The command
+    line prints it and exits with code 2.
+    """
+
+
+class Batch(NamedTuple):
+    """Some examples, as a pytree; it jits, shards and vmaps.
+
+    Attributes:
+      inputs: array or pytree of arrays, each with the examples along its leading axis `b`.
+      targets: array or pytree of arrays, leading axis `b`.
+      weights: float32[b]; 0 marks padding, so that `sum(value * weight) / sum(weight)` is the exact
+        mean over the real examples.
+    """
+
+    inputs: PyTree
+    targets: PyTree
+    weights: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A network as two pure functions; Linen, NNX and plain functions are all adapted to it.
+
+    Attributes:
+      init: `(key, inputs) -> (params, state)`. `params` is what the optimiser moves; `state` is what
+        training updates otherwise (BatchNorm statistics), `{}` if nothing.
+      apply: `(params, state, inputs, *, key=None, train=False) -> (outputs, state)`. Without `train`
+        it is a function of its arguments alone and returns `state` unchanged; with `train` dropout
+        draws from `key` and normalisation uses the batch.
+      without: `(*parts) -> Model`, the same network in training mode with the parts switched off:
+        "dropout", "batch_statistics" (normalisation then uses the statistics in `state`). None where
+        a network cannot be taken apart, as with plain functions.
+      name: what reports call it.
+    """
+
+    init: Callable[[Key, PyTree], tuple[PyTree, PyTree]]
+    apply: Callable[..., tuple[PyTree, PyTree]]
+    without: Callable[..., Model] | None = None
+    name: str = "model"
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Examples that can be read in any order."""
+
+    def __len__(self) -> int:
+        """Number of examples, at least 1."""
+
+    def take(self, rows: np.ndarray) -> tuple[PyTree, PyTree]:
+        """Returns `(inputs, targets)` of the examples `rows` int[k]; leading axes are `k`."""
+
+
+Augment = Callable[[Key, Batch], Batch]  # a random change of a batch; shapes and dtypes stay
+PerExample = Any  # float32[b], or (value float32[b], weight float32[b])
+LossFunction = Callable[[PyTree, PyTree], PerExample]  # (outputs, targets) -> per example
