@@ -1,0 +1,186 @@
+"""What the checks of one task share: batches, compiled programs and the results of the controls.
+
+Everything here is a cache of a pure function of (task, seed, budget), so the order of the checks
+changes nothing, and the user's objects are never written to.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jrecipe import losses
+from jrecipe.checks import controls
+from jrecipe.data.order import batch_rows
+from jrecipe.models.copies import copies
+from jrecipe.task import Task, Trainer, read
+from jrecipe.train.init_well import init_well
+from jrecipe.train.reference import example_inputs, trainer_of
+from jrecipe.types import Array, Batch, Key, Model, PyTree, TaskError
+
+Budget = Literal["quick", "full"]
+# Updates of each control arm, and seconds after which they stop early.
+_EFFORT: dict[Budget, tuple[int, float]] = {"quick": (300, 40.0), "full": (900, 240.0)}
+
+
+class Context:
+    """A task under examination.
+
+    Attributes:
+      task: the task as the user gave it.
+      seed: decides batches, weights and draws.
+      budget: "quick" or "full"; how long the controls train.
+      key: `jax.random.key(seed)`.
+      trainer: what the user runs: the task's own trainer or the reference trainer.
+      model: the task's model, None if only a foreign trainer was given.
+      foreign: whether the task brought a trainer of its own.
+    """
+
+    def __init__(self, task: Task, seed: int = 0, budget: Budget = "quick") -> None:
+        self.task = task
+        self.seed = seed
+        self.budget = budget
+        self.key: Key = jax.random.key(seed)
+        self.foreign = task.trainer is not None
+        self.model: Model | None = task.model
+        self._splits: dict[tuple[str, int | None], tuple[PyTree, PyTree]] = {}
+
+    @functools.cached_property
+    def trainer(self) -> Trainer:
+        """The trainer under examination; building the reference one compiles nothing yet."""
+        return trainer_of(self.task)
+
+    def _rows(self, n: int, skip: int) -> np.ndarray:
+        total = len(self.task.train)
+        order = batch_rows(total, total, self.seed, 0)[0]
+        return np.asarray(order).take(np.arange(skip, skip + n), mode="wrap")
+
+    def batch(self, n: int | None = None) -> Batch:
+        """Returns `n` training rows in training order, unaugmented; default 32 or the batch size."""
+        n = min(self.task.batch_size, 32) if n is None else n
+        return self._take(self._rows(n, 0))
+
+    def other(self, n: int | None = None) -> Batch:
+        """Returns `n` more training rows, different from `batch(n)` where there are enough."""
+        n = min(self.task.batch_size, 32) if n is None else n
+        return self._take(self._rows(n, n))
+
+    def _take(self, rows: np.ndarray) -> Batch:
+        inputs, targets = jax.tree.map(jnp.asarray, self.task.train.take(rows))
+        return Batch(inputs, targets, jnp.ones(len(rows), jnp.float32))
+
+    def split(self, name: str, limit: int | None = None) -> tuple[PyTree, PyTree] | None:
+        """Returns `(inputs, targets)` of a split as NumPy arrays, None if the task has none.
+
+        Args:
+          name: "train", "val" or "test".
+          limit: at most this many rows, spread evenly; None for all.
+        """
+        source = self.task.splits.get(name)
+        if source is None:
+            return None
+        if limit is not None and limit >= len(source):
+            limit = None
+        if (name, limit) not in self._splits:
+            self._splits[name, limit] = jax.tree.map(np.asarray, read(source, limit))
+        return self._splits[name, limit]
+
+    @functools.cached_property
+    def _variables(self) -> tuple[PyTree, PyTree]:
+        assert self.model is not None
+        return jax.jit(self.model.init)(jax.random.fold_in(self.key, 0), example_inputs(self.task))
+
+    def variables(self) -> tuple[PyTree, PyTree]:
+        """Returns `(params, state)` of the model at initialisation; needs a model."""
+        return self._variables
+
+    def fresh_state(self) -> Any:
+        """Returns a new state of the trainer at step 0, always the same values."""
+        return self.trainer.init(self.key)
+
+    def apply(
+        self,
+        params: PyTree,
+        state: PyTree,
+        inputs: PyTree,
+        key: Key | None = None,
+        train: bool = False,
+        without: tuple[str, ...] = (),
+    ) -> tuple[PyTree, PyTree]:
+        """Runs the model, compiled: `(outputs, state)`.
+
+        Args:
+          params: parameters of the model.
+          state: its other state.
+          inputs: a batch of inputs.
+          key: for dropout; needed with `train`.
+          train: training mode.
+          without: parts to switch off, see `Model.without`.
+        """
+        return self._compiled(train, without)(params, state, inputs, key)
+
+    @functools.lru_cache(maxsize=None)  # noqa: B019 - lives as long as the examination
+    def _compiled(self, train: bool, without: tuple[str, ...]) -> Any:
+        assert self.model is not None
+        model = self.model
+        if without:
+            assert model.without is not None
+            model = model.without(*without)
+        if train:
+            return jax.jit(lambda p, s, x, key: model.apply(p, s, x, key=key, train=True))
+        return jax.jit(lambda p, s, x, key: model.apply(p, s, x))
+
+    def predict(self, state: Any, inputs: PyTree) -> PyTree:
+        """Returns the trainer's outputs in evaluation mode."""
+        return self.trainer.predict(state, inputs)
+
+    @functools.cached_property
+    def _losses(self) -> Any:
+        return jax.jit(lambda outputs, targets: losses.weighted(self.task.loss, outputs, targets))
+
+    def losses(self, outputs: PyTree, targets: PyTree) -> tuple[Array, Array]:
+        """Returns `(value float32[b], weight float32[b])` of the task's loss."""
+        return self._losses(outputs, targets)
+
+    @functools.cached_property
+    def well_initialised(self) -> Task | None:
+        """The task with its final bias from the targets, None where that cannot be done."""
+        try:
+            return init_well(self.task)
+        except TaskError:
+            return None
+
+    @functools.cached_property
+    def controls(self) -> controls.Controls:
+        """The arms of stage B, trained once for all the checks that read them."""
+        if self.foreign:
+            return self._run(self.task, controls.FOREIGN_ARMS, None)
+        well, arms = self.well_initialised, controls.ARMS
+        if well is None:
+            return self._run(self.task, arms, lambda arm: self.variables())
+        init_key = jax.random.fold_in(self.key, 0)
+        start = jax.jit(well.model.init)(init_key, example_inputs(self.task))
+        return self._run(
+            self.task,
+            (*arms, controls.WELL),
+            lambda arm: start if arm.well else self.variables(),
+        )
+
+    @functools.cached_property
+    def bigger(self) -> controls.Controls | None:
+        """The "real" arm with twice the capacity; None with a foreign trainer."""
+        if self.foreign or self.model is None:
+            return None
+        task = self.task.replace(model=copies(controls.simplified(self.task).model, 2))
+        start = jax.jit(task.model.init)(jax.random.fold_in(self.key, 0), example_inputs(task))
+        return self._run(task, controls.ARMS[:1], lambda arm: start)
+
+    def _run(self, task: Task, arms: Any, variables: Any) -> controls.Controls:
+        steps, seconds = _EFFORT[self.budget]
+        return controls.run_controls(
+            task, arms, seed=self.seed, steps=steps, seconds=seconds, variables=variables
+        )

@@ -1,0 +1,196 @@
+"""B11: prediction dynamics - how the predictions on a fixed batch move while training.
+
+Predictions that hardly move say that the learning rate is too low; predictions that jump about, or
+a loss that a tenth of the rate would have lowered, that it is too high. Both are told by comparing
+with arms of a tenth and ten times the rate, never from the curve alone.
+"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from jrecipe import losses
+from jrecipe.checks.context import Context
+from jrecipe.checks.result import Finding, Suspect, Verdict
+from jrecipe.figures import Curves, Figure
+from jrecipe.types import PyTree
+
+ITEM, CHECK = "B11", "prediction-dynamics"
+
+
+def as_predictions(outputs: np.ndarray, kind: str) -> np.ndarray:
+    """Turns outputs into what the network answers: probabilities where it classifies.
+
+    Args:
+      outputs: float[..., c] or float[...].
+      kind: `Loss.kind`, or "" to leave outputs as they are.
+    """
+    outputs = np.asarray(outputs, np.float64)
+    if kind in ("classes", "tokens"):
+        shifted = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        return shifted / shifted.sum(axis=-1, keepdims=True)
+    if kind in ("binary", "multilabel"):
+        return 0.5 * (1 + np.tanh(outputs / 2))
+    return outputs
+
+
+def jitter(predictions: np.ndarray) -> tuple[float, float, np.ndarray]:
+    """Measures how predictions move between looks.
+
+    Args:
+      predictions: float[s, p, ...], predictions on p examples at s looks.
+
+    Returns:
+      The mean distance of one example between two looks; the share of the way that was not progress
+      (1 - distance from start to end / length of the path); and the distance at each look float[s-1].
+    """
+    flat = predictions.reshape(*predictions.shape[:2], -1)
+    hops = np.linalg.norm(np.diff(flat, axis=0), axis=-1)
+    way = np.linalg.norm(flat[-1] - flat[0], axis=-1)
+    length = hops.sum(axis=0)
+    wasted = float(np.mean(1 - way / np.maximum(length, 1e-12))) if len(hops) else 0.0
+    return float(hops.mean()) if len(hops) else 0.0, wasted, hops.mean(axis=1)
+
+
+def judge_dynamics(
+    *,
+    start: float,
+    end: float,
+    slower: float | None,
+    faster: float | None,
+    floor: float,
+    hop: float,
+    wasted: float,
+    figures: tuple[Figure, ...] = (),
+) -> Finding:
+    """Judges the learning rate from what the same training reaches with a tenth and ten times it.
+
+    Args:
+      start: training loss before training.
+      end: training loss at the end; NaN or infinite if it diverged.
+      slower: the same with a tenth of the rate; None if not run.
+      faster: the same with ten times the rate; None if not run.
+      floor: lowest training loss that can be reached.
+      hop: mean distance of a prediction between two looks.
+      wasted: share of the predictions' way that was not progress.
+      figures: the predictions over time.
+    """
+    room = max(start - floor, 1e-12)
+
+    def progress(loss: float | None) -> float | None:
+        if loss is None:
+            return None
+        return (start - loss) / room if np.isfinite(loss) else -np.inf
+
+    done, slow, fast = progress(end), progress(slower), progress(faster)
+    assert done is not None
+    evidence = {
+        "start": start,
+        "end": end,
+        "end_at_a_tenth_of_the_rate": slower,
+        "end_at_ten_times_the_rate": faster,
+        "movement_between_looks": hop,
+        "share_of_the_way_wasted": wasted,
+    }
+
+    def result(verdict: Verdict, finding: str, remedy: str = "", *suspects: Suspect) -> Finding:
+        return Finding(
+            item=ITEM,
+            check=CHECK,
+            verdict=verdict,
+            evidence=evidence,
+            finding=finding,
+            remedy=remedy,
+            suspects=suspects,
+            figures=figures,
+        )
+
+    if done < 0.05 and slow is not None and slow > max(0.1, done + 0.1):
+        return result(
+            Verdict.FAILED,
+            f"The loss goes from {start:.4g} to {end:.4g}, while a tenth of the learning rate "
+            f"reaches {slower:.4g}.",
+            "Lower the learning rate tenfold.",
+            Suspect(
+                cause="learning-rate-too-high",
+                component="optimizer",
+                why=f"a tenth of it gets {slow:.0%} of the way, this one {max(done, -1):.0%}",
+            ),
+        )
+    if abs(done) < 0.02 and fast is not None and fast > max(0.1, 5 * abs(done)):
+        return result(
+            Verdict.WARNED,
+            f"The predictions hardly move: the loss goes from {start:.4g} to {end:.4g}, with ten "
+            f"times the learning rate to {faster:.4g}.",
+            "Raise the learning rate tenfold, or see that training is as long as this rate needs.",
+            Suspect(
+                cause="learning-rate-too-low",
+                component="optimizer",
+                why=f"{done:.1%} of the way, ten times the rate gets {fast:.0%}",
+            ),
+        )
+    return result(
+        Verdict.PASSED,
+        f"Predictions on a fixed batch move by {hop:.3g} between looks, and {wasted:.0%} of their way is "
+        f"jitter; the loss falls from {start:.4g} to {end:.4g}.",
+    )
+
+
+def check_dynamics(context: Context) -> Finding:
+    """Measures and judges how predictions move during training (B11)."""
+    controls, loss = context.controls, context.task.loss
+    real = controls.arms["real"]
+    kind = loss.kind if isinstance(loss, losses.Loss) else ""
+    leaf = jax.tree.leaves(real.probe)[0]
+    predictions = as_predictions(leaf, kind)
+    hop, wasted, hops = jitter(predictions)
+    floor = context.task.loss_floor or 0.0
+    end = lambda name: (  # noqa: E731
+        float(np.mean(controls.arms[name].train)) if name in controls.arms else None
+    )
+    figures: tuple[Figure, ...] = (
+        Curves(
+            title="How far predictions on a fixed batch move between two looks",
+            x=real.looks[1:],
+            lines={
+                name: jitter(as_predictions(jax.tree.leaves(arm.probe)[0], kind))[2]
+                for name, arm in controls.arms.items()
+                if name in ("real", "rate/10", "rate*10")
+            },
+            ylabel="distance",
+        ),
+        *_tracks(predictions, controls.probe.targets, real.looks, kind),
+    )
+    return judge_dynamics(
+        start=float(real.train_loss[0]),
+        end=float(np.mean(real.train)),
+        slower=end("rate/10"),
+        faster=end("rate*10"),
+        floor=min(floor, float(real.train_loss[0])),
+        hop=hop,
+        wasted=wasted,
+        figures=figures,
+    )
+
+
+def _tracks(
+    predictions: np.ndarray, targets: PyTree, looks: np.ndarray, kind: str, examples: int = 8
+) -> tuple[Curves, ...]:
+    """Draws the probability of the right answer for a few examples over time."""
+    if kind not in ("classes", "binary") or not hasattr(targets, "shape"):
+        return ()
+    labels = np.asarray(targets).reshape(-1)[:examples].astype(int)
+    if kind == "classes":
+        tracks = predictions[:, np.arange(len(labels)), labels]
+    else:
+        flat = predictions.reshape(len(predictions), -1)[:, : len(labels)]
+        tracks = np.where(labels > 0, flat, 1 - flat)
+    return (
+        Curves(
+            title="Probability given to the right answer, on a fixed batch of validation",
+            x=looks,
+            lines={f"example {i}": tracks[:, i] for i in range(len(labels))},
+            ylabel="probability",
+        ),
+    )

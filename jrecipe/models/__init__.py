@@ -1,0 +1,37 @@
+"""Networks in their plainest form (C1), and the adapters that turn any network into a `Model`.
+
+The names load when they are first used, since `jrecipe.task` needs `adapt` but not flax.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_NAMES = {
+    "Conv": "conv",
+    "ConvNet": "convnet",
+    "Linear": "linear",
+    "MLP": "mlp",
+    "as_model": "adapt",
+}
+__all__ = ["MLP", "Conv", "ConvNet", "Linear", "as_model"]
+
+if TYPE_CHECKING:
+    from jrecipe.models.adapt import as_model
+    from jrecipe.models.conv import Conv
+    from jrecipe.models.convnet import ConvNet
+    from jrecipe.models.linear import Linear
+    from jrecipe.models.mlp import MLP
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"jrecipe.models.{_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'jrecipe.models' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

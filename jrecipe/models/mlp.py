@@ -1,0 +1,47 @@
+"""A multi-layer perceptron, for vectors and small pictures (C1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jrecipe.models.head import Head, HeadInit
+
+
+class MLP(nn.Module):
+    """Dense layers with ReLU from the flattened inputs, then a linear head.
+
+    Attributes:
+      outputs: outputs per example, as the number of classes.
+      width: units in each hidden layer.
+      depth: hidden layers.
+      dropout: chance that a hidden unit is dropped in training, in [0, 1) (D9).
+      dtype: of the hidden computation; parameters and outputs stay float32.
+      head_init: initialisation of the last layer, see `head.Head`.
+      squeeze: return [b] instead of [b, 1], for regression.
+    """
+
+    outputs: int
+    width: int = 128
+    depth: int = 2
+    dropout: float = 0.0
+    dtype: Any = jnp.float32
+    head_init: HeadInit = "zeros"
+    squeeze: bool = False
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
+        """Returns float32[b, outputs] from inputs [b, ...]; `train` switches dropout on."""
+        x = inputs.reshape(inputs.shape[0], -1).astype(self.dtype)
+        for i in range(self.depth):
+            layer = nn.Dense(
+                self.width,
+                dtype=self.dtype,
+                kernel_init=nn.initializers.he_normal(),
+                name=f"dense{i}",
+            )
+            x = nn.Dropout(self.dropout, deterministic=not train)(nn.relu(layer(x)))
+        return Head(self.outputs, self.head_init, self.squeeze, name="output")(x)

@@ -1,0 +1,35 @@
+"""Training: pure steps, compiled loops, exact evaluation, checkpoints."""
+
+from jrecipe.train.checkpoint import checkpoint_steps, load_checkpoint, save_checkpoint
+from jrecipe.train.clock import Clock
+from jrecipe.train.evaluate import Evaluation, evaluate
+from jrecipe.train.frozen import freeze, frozen_mask
+from jrecipe.train.history import History
+from jrecipe.train.init_well import find_head_bias, init_well
+from jrecipe.train.loop import Fit, fit
+from jrecipe.train.reference import reference_trainer, trainer_of
+from jrecipe.train.state import TrainState, create_state
+from jrecipe.train.step import make_loss_fn, make_train_step, make_update
+
+__all__ = [
+    "Clock",
+    "Evaluation",
+    "Fit",
+    "History",
+    "TrainState",
+    "checkpoint_steps",
+    "create_state",
+    "evaluate",
+    "find_head_bias",
+    "fit",
+    "freeze",
+    "frozen_mask",
+    "init_well",
+    "load_checkpoint",
+    "make_loss_fn",
+    "make_train_step",
+    "make_update",
+    "reference_trainer",
+    "save_checkpoint",
+    "trainer_of",
+]

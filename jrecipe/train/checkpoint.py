@@ -1,0 +1,100 @@
+"""Checkpoints of a training state, by orbax: written whole or not at all, never pickled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jrecipe.types import PyTree, TaskError
+
+
+def _plain(state: PyTree) -> PyTree:
+    """Replaces typed keys by their uint32 data, which any version can store."""
+
+    def convert(leaf: Any) -> Any:
+        if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.key_data(leaf)
+        return leaf
+
+    return jax.tree.map(convert, state)
+
+
+def _typed(like: PyTree, plain: PyTree) -> PyTree:
+    """Puts typed keys back where `like` has them."""
+
+    def convert(leaf: Any, data: Any) -> Any:
+        if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+        return data
+
+    return jax.tree.map(convert, like, plain)
+
+
+def save_checkpoint(folder: str | Path, step: int, state: PyTree) -> Path:
+    """Saves a state as `folder/STEP`, replacing one of the same step; atomic.
+
+    Args:
+      folder: made if it is not there.
+      step: the number of updates applied.
+      state: a pytree of arrays.
+
+    Returns:
+      The folder of this checkpoint.
+
+    Raises:
+      OSError: if it cannot be written (full disk, no permission); earlier checkpoints stay.
+    """
+    import orbax.checkpoint as ocp
+
+    path = Path(folder).absolute() / str(step)
+    try:
+        with ocp.StandardCheckpointer() as saver:
+            saver.save(path, _plain(state), force=True)
+            saver.wait_until_finished()
+    except ValueError as error:  # the storage layer reports its write errors as ValueError
+        raise OSError(f"could not write the checkpoint {path}: {error}") from error
+    return path
+
+
+def checkpoint_steps(folder: str | Path) -> list[int]:
+    """Returns the steps of the finished checkpoints in `folder`, ascending."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+
+
+def load_checkpoint(folder: str | Path, like: PyTree, step: int | None = None) -> PyTree:
+    """Loads a state saved by `save_checkpoint`.
+
+    Args:
+      folder: where the checkpoints are.
+      like: a state with the structure, shapes and dtypes to expect.
+      step: which one; the newest if None.
+
+    Raises:
+      TaskError: if there is none, or it belongs to another model.
+    """
+    import orbax.checkpoint as ocp
+
+    steps = checkpoint_steps(folder)
+    if not steps or (step is not None and step not in steps):
+        raise TaskError(f"There is no checkpoint {'' if step is None else step} in {folder}; found {steps}.")
+    path = Path(folder).absolute() / str(steps[-1] if step is None else step)
+    target = jax.tree.map(ocp.utils.to_shape_dtype_struct, _plain(like))
+    try:
+        with ocp.StandardCheckpointer() as saver:
+            plain = saver.restore(path, target)
+    except (ValueError, KeyError, TypeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise TaskError(
+            f"The checkpoint {path} does not fit this model and optimizer ({first[:200]}); use the "
+            "task that made it, or another --out."
+        ) from error
+    shapes = jax.tree.map(lambda a, b: np.shape(a) == np.shape(b), target, plain)
+    if not all(jax.tree.leaves(shapes)):
+        raise TaskError(f"The checkpoint {path} holds arrays of other shapes than this model.")
+    return _typed(like, plain)

@@ -1,0 +1,107 @@
+"""Initialise the final bias so that an untrained network already answers as the best constant (B5).
+
+Which parameter is the final bias is found by what it does, not by its name: moving it by `d` moves
+every output by exactly `d`, for every input. That works alike for Linen, NNX and plain functions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jrecipe import losses
+from jrecipe.task import Task, head_shape, read
+from jrecipe.train.frozen import path_name
+from jrecipe.train.reference import example_inputs
+from jrecipe.types import Key, Model, PyTree, TaskError
+
+
+def find_head_bias(model: Model, params: PyTree, state: PyTree, inputs: PyTree) -> str | None:
+    """Returns the path of the parameter that is added to the outputs, or None.
+
+    Args:
+      model: the network; its output must be one array.
+      params: its parameters.
+      state: its other state.
+      inputs: a few inputs.
+    """
+    outputs = jax.eval_shape(lambda p: model.apply(p, state, inputs)[0], params)
+    if len(jax.tree.leaves(outputs)) != 1 or not hasattr(outputs, "shape"):
+        return None
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    # One output per example may come from a bias of shape [1] or [] (a squeezed last layer).
+    shapes = [outputs.shape[-1:]] if len(outputs.shape) > 1 else [(1,), ()]
+    for path, leaf in reversed(leaves):
+        if leaf.shape not in shapes or not jnp.issubdtype(leaf.dtype, jnp.floating):
+            continue
+        direction = jnp.linspace(1.0, 2.0, leaf.size, dtype=leaf.dtype).reshape(leaf.shape)
+        tangent = jax.tree_util.tree_map_with_path(
+            lambda p, x, path=path, direction=direction: direction if p == path else jnp.zeros_like(x),
+            params,
+        )
+        moved = jax.jvp(lambda p: model.apply(p, state, inputs)[0], (params,), (tangent,))[1]
+        want = jnp.broadcast_to(direction.astype(moved.dtype), moved.shape)
+        if bool(jnp.allclose(moved, want, rtol=1e-2 if moved.dtype == jnp.bfloat16 else 1e-5)):
+            return path_name(path)
+    return None
+
+
+def set_leaf(params: PyTree, name: str, value: np.ndarray) -> PyTree:
+    """Returns `params` with the leaf called `name` replaced, in its own dtype and shape."""
+
+    def put(path: tuple[object, ...], leaf: jax.Array) -> jax.Array:
+        if path_name(path) != name:
+            return leaf
+        return jnp.broadcast_to(jnp.asarray(value, leaf.dtype), leaf.shape)
+
+    return jax.tree_util.tree_map_with_path(put, params)
+
+
+def init_well(task: Task, limit: int = 50_000) -> Task:
+    """Returns the task with its final bias initialised from the training targets (B5).
+
+    The bias becomes the best constant output: log prior for a softmax, logit of the positive rate
+    for a sigmoid, mean or median for a regression. With a zero-initialised head the loss at
+    initialisation is then exactly that of an uninformed model, and the first part of the learning
+    curve, where only the bias is learned, is gone.
+
+    Args:
+      task: a task with a model and one of jrecipe's losses.
+      limit: training targets that are read, spread evenly.
+
+    Raises:
+      TaskError: if the task has no model, the loss does not know its best constant output, or no
+        parameter acts as a final bias.
+
+    Source: Karpathy, "A Recipe for Training Neural Networks", 2019, "init well".
+    """
+    model, loss = task.model, task.loss
+    if model is None:
+        raise TaskError(f"init_well needs Task.model, but task {task.name!r} has only a trainer.")
+    if not isinstance(loss, losses.Loss):
+        raise TaskError(
+            f"init_well needs one of jr.losses, which know their best constant output; got {loss!r}."
+        )
+    inputs = example_inputs(task)
+    outputs = head_shape(model, inputs)
+    if not hasattr(outputs, "shape"):
+        raise TaskError("init_well needs a network with one output array, got a pytree of outputs.")
+    shape = tuple(outputs.shape[1:])
+    params, state = jax.jit(model.init)(jax.random.key(0), inputs)
+    name = find_head_bias(model, params, state, inputs)
+    if name is None:
+        raise TaskError(
+            "init_well found no final bias: no parameter moves every output by what is added to it; "
+            "give the last layer a bias, or initialise it yourself."
+        )
+    constant = np.asarray(loss.best_constant(read(task.train, limit)[1], shape), np.float32)
+    bias = constant.reshape(-1, *shape[-1:]).mean(axis=0)  # the same at every position
+
+    def init(key: Key, inputs: PyTree) -> tuple[PyTree, PyTree]:
+        params, state = model.init(key, inputs)
+        return set_leaf(params, name, bias), state
+
+    return task.replace(model=dataclasses.replace(model, init=init))

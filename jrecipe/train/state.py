@@ -1,0 +1,52 @@
+"""All that training changes, in one pytree: checkpoint this alone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jrecipe.types import Array, Key, Model, PyTree
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """The state of training after some updates.
+
+    Attributes:
+      step: int32[], updates applied so far; the one clock of schedules, keys and checkpoints.
+      params: what the optimiser moves.
+      model_state: what training updates otherwise, as BatchNorm statistics; `{}` if nothing.
+      opt_state: state of the optimiser.
+      key: a typed key that never changes; each step folds its own number in.
+    """
+
+    step: Array
+    params: PyTree
+    model_state: PyTree
+    opt_state: optax.OptState
+    key: Key
+
+
+def create_state(
+    model: Model, tx: optax.GradientTransformation, inputs: PyTree, key: Key
+) -> TrainState:
+    """Initialises a network and its optimiser; jit it, as eager initialisation is slow.
+
+    Args:
+      model: the network.
+      tx: the optimiser.
+      inputs: one batch, of which only shapes and dtypes matter to most networks.
+      key: decides the weights and every later draw.
+    """
+    params, model_state = model.init(jax.random.fold_in(key, 0), inputs)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        model_state=model_state,
+        opt_state=tx.init(params),
+        key=jax.random.fold_in(key, 1),
+    )

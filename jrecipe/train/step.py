@@ -1,0 +1,129 @@
+"""The train step: pure, and compiled by whoever calls it (jit, vmap, scan, or pmap).
+
+A loss function returns one value and one weight per example. The step takes the mean
+`sum(value * weight) / sum(weight)` over the whole batch, on however many devices it lies, so padding
+and layout never change what is minimised.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jrecipe import losses
+from jrecipe.train.state import TrainState
+from jrecipe.types import Array, Augment, Batch, Key, LossFunction, Model, PyTree
+
+# (params, model_state, batch, key) -> (value float32[b], weight float32[b], model_state)
+BatchLoss = Callable[[PyTree, PyTree, Batch, Key], tuple[Array, Array, PyTree]]
+Metrics = dict[str, Array]
+Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+Update = Callable[[TrainState, Batch, Key], tuple[TrainState, Metrics]]
+
+
+def make_loss_fn(model: Model, loss: LossFunction, augment: Augment | None = None) -> BatchLoss:
+    """Joins a network, a loss and an augmentation into the loss of a training batch.
+
+    Args:
+      model: applied with `train=True` and a key of its own.
+      loss: `(outputs, targets) -> float32[b]` or `(value, weight)`.
+      augment: applied first, with another key; None leaves the batch alone.
+
+    Returns:
+      `(params, model_state, batch, key) -> (value float32[b], weight float32[b], model_state)`.
+    """
+
+    def loss_fn(
+        params: PyTree, model_state: PyTree, batch: Batch, key: Key
+    ) -> tuple[Array, Array, PyTree]:
+        if augment is not None:
+            batch = augment(jax.random.fold_in(key, 0), batch)
+        outputs, model_state = model.apply(
+            params, model_state, batch.inputs, key=jax.random.fold_in(key, 1), train=True
+        )
+        value, weight = losses.weighted(loss, outputs, batch.targets, batch.weights)
+        return value, weight, model_state
+
+    return loss_fn
+
+
+def make_update(
+    loss_fn: BatchLoss, tx: optax.GradientTransformation, *, axis_name: str | None = None
+) -> Update:
+    """Builds `(state, batch, key) -> (state, metrics)`, where the caller gives the key of the step.
+
+    Args:
+      loss_fn: see `make_loss_fn`.
+      tx: the optimiser.
+      axis_name: name of a mapped axis (`pmap`, `shard_map`, `vmap`) over which the batch is laid;
+        gradients are those of the mean over all of it, and each part draws its own noise.
+
+    Returns:
+      A pure function. `metrics` holds float32[] "loss" (of the weights before the update) and
+      "grad_norm".
+    """
+
+    def total(x: Array) -> Array:
+        return x if axis_name is None else jax.lax.psum(x, axis_name)
+
+    def update(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
+        if axis_name is not None:
+            key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
+
+        def mean_loss(params: PyTree) -> tuple[Array, PyTree]:
+            value, weight, model_state = loss_fn(params, state.model_state, batch, key)
+            # The weights do not depend on the parameters; this part's share of the whole mean.
+            count = jnp.maximum(total(jax.lax.stop_gradient(weight.sum())), 1e-8)
+            return (value * weight).sum() / count, model_state
+
+        (loss, model_state), grads = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+        if axis_name is not None:
+            loss, grads = jax.lax.psum((loss, grads), axis_name)
+            model_state = jax.lax.pmean(model_state, axis_name)
+        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+        metrics = {"loss": loss, "grad_norm": optax.tree.norm(grads)}
+        state = dataclasses.replace(
+            state,
+            step=state.step + 1,
+            params=optax.apply_updates(state.params, updates),
+            model_state=model_state,
+            opt_state=opt_state,
+        )
+        return state, metrics
+
+    return update
+
+
+def make_train_step(
+    loss_fn: BatchLoss, tx: optax.GradientTransformation, *, axis_name: str | None = None
+) -> Step:
+    """Builds `(state, batch) -> (state, metrics)`: one update, with the key of `state.step`.
+
+    Args:
+      loss_fn: `(params, model_state, batch, key) -> (value[b], weight[b], model_state)`, as
+        `make_loss_fn` makes it.
+      tx: the optimiser.
+      axis_name: see `make_update`.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, jrecipe as jr, optax
+      >>> apply = lambda params, state, x, *, key=None, train=False: (x @ params, state)
+      >>> model = jr.Model(init=lambda key, x: (jnp.zeros((3, 1)), {}), apply=apply)
+      >>> loss_fn = jr.train.make_loss_fn(model, jr.losses.l2())
+      >>> step = jax.jit(jr.make_train_step(loss_fn, optax.sgd(0.1)))
+      >>> batch = jr.Batch(jnp.ones((4, 3)), jnp.ones((4, 1)), jnp.ones(4))
+      >>> state = jr.train.create_state(model, optax.sgd(0.1), batch.inputs, jax.random.key(0))
+      >>> state, metrics = step(state, batch)
+      >>> int(state.step), float(metrics["loss"])
+      (1, 1.0)
+    """
+    update = make_update(loss_fn, tx, axis_name=axis_name)
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        return update(state, batch, jax.random.fold_in(state.key, state.step))
+
+    return step
