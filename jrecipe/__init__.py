@@ -1,7 +1,8 @@
 """jrecipe: Karpathy's recipe for training neural networks, as software, in JAX.
 
 The names below load when they are first used, so that `import jrecipe` and `jrecipe --help` stay
-quick. `jr.check(task)` checks a task, `jr.fit(task)` trains it, `jr.cook(task)` does the whole recipe.
+quick. `jr.check(task)` checks a task, `jr.fit(task)` trains it, `jr.cook(task)` does the whole
+recipe.
 """
 
 from __future__ import annotations
@@ -46,7 +47,18 @@ _NAMES = {
 __all__ = ["__version__", *_MODULES, *_NAMES]
 
 if TYPE_CHECKING:
-    from jrecipe import augment, checks, data, figures, losses, metrics, models, report, testing, train
+    from jrecipe import (
+        augment,
+        checks,
+        data,
+        figures,
+        losses,
+        metrics,
+        models,
+        report,
+        testing,
+        train,
+    )
     from jrecipe.checks.result import Finding, Suspect, Verdict
     from jrecipe.recipe import check, cook
     from jrecipe.report import Report

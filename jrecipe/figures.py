@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+Numbers = Sequence[float] | np.ndarray
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Curves:
@@ -29,11 +31,9 @@ class Curves:
     """
 
     title: str
-    lines: Mapping[str, Sequence[float]]
-    x: Sequence[float] | None = None
-    bands: Mapping[str, tuple[Sequence[float], Sequence[float]]] = dataclasses.field(
-        default_factory=dict
-    )
+    lines: Mapping[str, Numbers]
+    x: Numbers | None = None
+    bands: Mapping[str, tuple[Numbers, Numbers]] = dataclasses.field(default_factory=dict)
     levels: Mapping[str, float] = dataclasses.field(default_factory=dict)
     xlabel: str = "step"
     ylabel: str = ""

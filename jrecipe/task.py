@@ -1,8 +1,8 @@
 """What a user hands over: a task, or training code of their own.
 
-A `Task` is checked for being understandable when it is made (lengths, types, sizes). Whether it is a
-*good* task is what the checks say; `validate_values` looks at every value, for the commands that are
-about to spend time on training.
+A `Task` is checked for being understandable when it is made (lengths, types, sizes). Whether it is
+a *good* task is what the checks say; `validate_values` looks at every value, for the commands that
+are about to spend time on training.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Task:
     """A network, a loss and data: everything that jrecipe trains and checks.
 
     Attributes:
-      model: a Linen module, an NNX factory `lambda rngs: Net(rngs)`, or a `jr.Model`. None only with
-        a `trainer`.
+      model: a Linen module, an NNX factory `lambda rngs: Net(rngs)`, or a `jr.Model`. None only
+        with a `trainer`.
       loss: `(outputs, targets) -> float32[b]`, or a pair `(value, weight)` of such; one of
         `jr.losses` also knows its law at initialisation.
       train: `(inputs, targets)`, arrays or pytrees of arrays with a common leading axis, or a
@@ -109,7 +109,6 @@ class Task:
             if given is None and split == "test":
                 continue
             put(split, as_source(given, name=f"Task.{split}"))
-        put("val", self.val)
         if self.model is None and self.trainer is None:
             raise TaskError(
                 "Task.model is None and so is Task.trainer; give a Linen module, an NNX factory, a "
@@ -119,7 +118,7 @@ class Task:
             put("model", as_model(self.model))
         if self.trainer is not None and not isinstance(self.trainer, Trainer):
             raise TaskError(
-                f"Task.trainer needs a jr.Trainer(init, step, predict, params), got {self.trainer!r}."
+                f"Task.trainer needs jr.Trainer(init, step, predict, params), got {self.trainer!r}."
             )
         if self.optimizer is None:
             put("optimizer", optax.adam(3e-4))
@@ -192,7 +191,8 @@ def validate_values(task: Task, limit: int = 100_000) -> None:
                         f"{len(leaf)} rows, first in row {row}; drop or impute these rows."
                     )
         if isinstance(task.loss, losses.Loss):
-            task.loss.validate(targets, name=f"{split} targets")
+            several = split == "train"  # a small held-out split may lack a class
+            task.loss.validate(targets, name=f"{split} targets", several=several)
 
 
 def head_shape(model: Model, inputs: PyTree) -> PyTree:

@@ -44,14 +44,14 @@ class Model:
     """A network as two pure functions; Linen, NNX and plain functions are all adapted to it.
 
     Attributes:
-      init: `(key, inputs) -> (params, state)`. `params` is what the optimiser moves; `state` is what
-        training updates otherwise (BatchNorm statistics), `{}` if nothing.
-      apply: `(params, state, inputs, *, key=None, train=False) -> (outputs, state)`. Without `train`
-        it is a function of its arguments alone and returns `state` unchanged; with `train` dropout
-        draws from `key` and normalisation uses the batch.
+      init: `(key, inputs) -> (params, state)`. `params` is what the optimiser moves; `state` is
+        what training updates otherwise (BatchNorm statistics), `{}` if nothing.
+      apply: `(params, state, inputs, *, key=None, train=False) -> (outputs, state)`. Without
+        `train` it is a function of its arguments alone and returns `state` unchanged; with `train`
+        dropout draws from `key` and normalisation uses the batch.
       without: `(*parts) -> Model`, the same network in training mode with the parts switched off:
-        "dropout", "batch_statistics" (normalisation then uses the statistics in `state`). None where
-        a network cannot be taken apart, as with plain functions.
+        "dropout", "batch_statistics" (normalisation then uses the statistics in `state`). None
+        where a network cannot be taken apart, as with plain functions.
       name: what reports call it.
     """
 

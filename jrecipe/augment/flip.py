@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 
 from jrecipe.augment.pictures import pictures_of
-from jrecipe.types import Augment, Batch, Key, TaskError
+from jrecipe.types import Array, Augment, Batch, Key, TaskError
 
 
-def random_flip(p: float = 0.5) -> Augment:
+def random_flip(p: float | Array = 0.5) -> Augment:
     """Mirrors each picture left-right, independently; keeps shapes, dtypes and targets.
 
     Args:
-      p: chance that one picture is mirrored, in [0, 1].
+      p: chance that one picture is mirrored, in [0, 1]. May be traced.
 
     Raises:
       TaskError: if `p` is not a probability, or later if the inputs are no pictures.
@@ -25,7 +25,7 @@ def random_flip(p: float = 0.5) -> Augment:
       >>> random_flip(p=1.0)(jax.random.key(0), batch).inputs.ravel().tolist()
       [2.0, 1.0, 0.0]
     """
-    if not 0.0 <= p <= 1.0:
+    if not isinstance(p, jax.core.Tracer) and not 0.0 <= p <= 1.0:
         raise TaskError(f"random_flip needs a probability `p` in [0, 1], got {p=}.")
 
     def apply(key: Key, batch: Batch) -> Batch:

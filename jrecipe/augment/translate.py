@@ -9,18 +9,19 @@ from jrecipe.augment.pictures import pictures_of
 from jrecipe.types import Array, Augment, Batch, Key, TaskError
 
 
-def random_translate(pixels: int = 1) -> Augment:
+def random_translate(pixels: int | Array = 1) -> Augment:
     """Moves each picture by up to `pixels` down and right, independently; edges are repeated.
 
     The same as padding and cropping at random. Keeps shapes, dtypes and targets.
 
     Args:
-      pixels: the farthest move in either direction, >= 0; all moves are equally likely.
+      pixels: the farthest move in either direction, >= 0; all moves are equally likely. May be
+        traced.
 
     Raises:
       TaskError: if `pixels` is negative, or later if the inputs are no pictures.
     """
-    if pixels < 0:
+    if not isinstance(pixels, jax.core.Tracer) and pixels < 0:
         raise TaskError(f"random_translate needs `pixels` >= 0, got {pixels=}.")
 
     def move(x: Array, shift: Array) -> Array:

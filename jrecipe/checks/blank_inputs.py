@@ -69,7 +69,7 @@ def judge_blank_inputs(
     if floor is not None and np.isfinite(blank) and blank < floor - 4 * max(blank_stderr, 1e-6):
         return result(
             Verdict.FAILED,
-            f"With blank inputs the loss is {blank:.4g}, below the best constant output's {floor:.4g}.",
+            f"With blank inputs the loss is {blank:.4g}; the best constant output has {floor:.4g}.",
             "The labels reach the network by another way than its inputs: look for a leak.",
             Suspect(
                 cause="label-leak",
@@ -100,7 +100,7 @@ def judge_blank_inputs(
     network = Suspect(
         cause="inputs-ignored",
         component="model",
-        why=f"the loss with real inputs ({real:.4g}) is not below that with blank ones ({blank:.4g})",
+        why=f"the loss with real inputs ({real:.4g}) is no better than with blank ({blank:.4g})",
     )
     return result(
         Verdict.FAILED,

@@ -137,7 +137,12 @@ def _adds_up(outputs: object) -> bool:
         if not np.issubdtype(leaf.dtype, np.floating):
             return False
         sums = leaf.sum(axis=-1)
-        if leaf.ndim > 1 and leaf.shape[-1] > 1 and (leaf >= 0).all() and np.allclose(sums, 1.0, atol=1e-3):
+        if (
+            leaf.ndim > 1
+            and leaf.shape[-1] > 1
+            and (leaf >= 0).all()
+            and np.allclose(sums, 1.0, atol=1e-3)
+        ):
             return False
     return True
 

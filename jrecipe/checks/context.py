@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
-from jrecipe.checks import controls
+from jrecipe.checks.controls import ARMS, FOREIGN_ARMS, WELL, Controls, run_controls, simplified
 from jrecipe.data.order import batch_rows
 from jrecipe.models.copies import copies
 from jrecipe.task import Task, Trainer, read
@@ -60,7 +60,7 @@ class Context:
         return np.asarray(order).take(np.arange(skip, skip + n), mode="wrap")
 
     def batch(self, n: int | None = None) -> Batch:
-        """Returns `n` training rows in training order, unaugmented; default 32 or the batch size."""
+        """Returns `n` training rows in training order, unaugmented; by default up to 32."""
         n = min(self.task.batch_size, 32) if n is None else n
         return self._take(self._rows(n, 0))
 
@@ -155,32 +155,32 @@ class Context:
             return None
 
     @functools.cached_property
-    def controls(self) -> controls.Controls:
+    def controls(self) -> Controls:
         """The arms of stage B, trained once for all the checks that read them."""
         if self.foreign:
-            return self._run(self.task, controls.FOREIGN_ARMS, None)
-        well, arms = self.well_initialised, controls.ARMS
+            return self._run(self.task, FOREIGN_ARMS, None)
+        well, arms = self.well_initialised, ARMS
         if well is None:
             return self._run(self.task, arms, lambda arm: self.variables())
         init_key = jax.random.fold_in(self.key, 0)
         start = jax.jit(well.model.init)(init_key, example_inputs(self.task))
         return self._run(
             self.task,
-            (*arms, controls.WELL),
+            (*arms, WELL),
             lambda arm: start if arm.well else self.variables(),
         )
 
     @functools.cached_property
-    def bigger(self) -> controls.Controls | None:
+    def bigger(self) -> Controls | None:
         """The "real" arm with twice the capacity; None with a foreign trainer."""
         if self.foreign or self.model is None:
             return None
-        task = self.task.replace(model=copies(controls.simplified(self.task).model, 2))
+        task = self.task.replace(model=copies(simplified(self.task).model, 2))
         start = jax.jit(task.model.init)(jax.random.fold_in(self.key, 0), example_inputs(task))
-        return self._run(task, controls.ARMS[:1], lambda arm: start)
+        return self._run(task, ARMS[:1], lambda arm: start)
 
-    def _run(self, task: Task, arms: Any, variables: Any) -> controls.Controls:
+    def _run(self, task: Task, arms: Any, variables: Any) -> Controls:
         steps, seconds = _EFFORT[self.budget]
-        return controls.run_controls(
+        return run_controls(
             task, arms, seed=self.seed, steps=steps, seconds=seconds, variables=variables
         )

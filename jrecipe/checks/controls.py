@@ -131,7 +131,7 @@ class Controls:
 
 
 def simplified(task: Task) -> Task:
-    """Returns the task as stage B trains it (B2): no augmentation, and no dropout where possible."""
+    """Returns the task as stage B trains it (B2): no augmentation and no dropout."""
     model = task.model
     if model is not None and model.without is not None:
         model = model.without("dropout")

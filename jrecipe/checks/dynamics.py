@@ -43,7 +43,8 @@ def jitter(predictions: np.ndarray) -> tuple[float, float, np.ndarray]:
 
     Returns:
       The mean distance of one example between two looks; the share of the way that was not progress
-      (1 - distance from start to end / length of the path); and the distance at each look float[s-1].
+      (1 - distance from start to end / length of the path); and the distance at each look
+      float[s-1].
     """
     flat = predictions.reshape(*predictions.shape[:2], -1)
     hops = np.linalg.norm(np.diff(flat, axis=0), axis=-1)
@@ -132,8 +133,8 @@ def judge_dynamics(
         )
     return result(
         Verdict.PASSED,
-        f"Predictions on a fixed batch move by {hop:.3g} between looks, and {wasted:.0%} of their way is "
-        f"jitter; the loss falls from {start:.4g} to {end:.4g}.",
+        f"Predictions on a fixed batch move by {hop:.3g} between looks, {wasted:.0%} of their way "
+        f"is jitter; the loss falls from {start:.4g} to {end:.4g}.",
     )
 
 
@@ -144,7 +145,7 @@ def check_dynamics(context: Context) -> Finding:
     kind = loss.kind if isinstance(loss, losses.Loss) else ""
     leaf = jax.tree.leaves(real.probe)[0]
     predictions = as_predictions(leaf, kind)
-    hop, wasted, hops = jitter(predictions)
+    hop, wasted, _ = jitter(predictions)
     floor = context.task.loss_floor or 0.0
     end = lambda name: (  # noqa: E731
         float(np.mean(controls.arms[name].train)) if name in controls.arms else None

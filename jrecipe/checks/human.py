@@ -1,9 +1,9 @@
 """B6: the human baseline - what does a person, or the plainest stand-in for one, score?
 
-With a person's answers on some validation rows (`Task.human`), their accuracy is the line to compare
-with, and answers that disagree with the recorded targets mean that the targets are wrong or the task
-is not what it seems. Until somebody has answered, the nearest training example stands in: it says at
-the least how well looking at similar examples does.
+With a person's answers on some validation rows (`Task.human`), their accuracy is the line to
+compare with, and answers that disagree with the recorded targets mean that the targets are wrong or
+the task is not what it seems. Until somebody has answered, the nearest training example stands in:
+it says at the least how well looking at similar examples does.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def judge_human(*, right: int, n: int, chance: float, person: bool) -> Finding:
             evidence=evidence,
             finding=f"A person agrees with only {share:.1%} of {n} recorded targets "
             f"({low:.1%} to {high:.1%}).",
-            remedy="Look at the examples they disagree on: are targets shifted, shuffled or renamed?",
+            remedy="Look at the disagreements: are targets shifted, shuffled or renamed?",
             suspects=(
                 Suspect(
                     cause="human-disagrees",

@@ -38,8 +38,8 @@ def judge_init_bias(
             check=CHECK,
             verdict=Verdict.PASSED,
             evidence=evidence,
-            finding=f"The untrained network's average output costs {max(excess, 0.0):.3g} more than "
-            "the best constant: the final bias needs nothing.",
+            finding=f"The untrained network's average output costs {max(excess, 0.0):.3g} more "
+            "than the best constant: the final bias needs nothing.",
             figures=figures,
         )
     way = "jr.init_well(task) sets it" if can_set else "give the last layer a bias that it can set"

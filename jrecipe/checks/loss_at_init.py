@@ -112,12 +112,12 @@ def judge_loss_at_init(
         if loss < low - 1e-3 * unit:
             return result(
                 Verdict.FAILED,
-                f"The untrained loss is {loss:.4g}, below {floor:.4g}, which no constant output beats.",
+                f"The untrained loss is {loss:.4g}, below the {floor:.4g} of the best constant.",
                 "The loss is scaled down (averaged over classes too?), or the labels leak in.",
                 Suspect(
                     cause="loss-scale",
                     component="loss",
-                    why=f"{loss:.4g} is {loss / floor if floor else 0:.2f} times the floor {floor:.4g}",
+                    why=f"{loss:.4g} is {loss / floor if floor else 0:.2f} times {floor:.4g}",
                 ),
                 Suspect(
                     cause="label-leak",
@@ -137,13 +137,15 @@ def judge_loss_at_init(
                     where="head",
                     why=f"the spread of the outputs costs {spread:.3g}, lawful is about 0.5",
                 ),
-                Suspect(cause="data-on-wrong-scale", component="data", why="large inputs do the same"),
+                Suspect(
+                    cause="data-on-wrong-scale", component="data", why="large inputs do the same"
+                ),
             )
         if offset > zero + 2 * unit + 0.25 * abs(zero):
             return result(
                 Verdict.FAILED,
-                f"The untrained network prefers a wrong answer: its average output costs {offset:.4g}, "
-                f"an output of zeros {zero:.4g}.",
+                f"The untrained network prefers a wrong answer: its average output costs "
+                f"{offset:.4g}, an output of zeros {zero:.4g}.",
                 "Initialise the final bias with jr.init_well(task), or with zeros.",
                 Suspect(
                     cause="init-scale",
@@ -155,7 +157,7 @@ def judge_loss_at_init(
         if loss > high + 1e-3 * unit:
             return result(
                 Verdict.FAILED,
-                f"The untrained loss is {loss:.4g}; an uninformed network scores {low:.4g} to {high:.4g}.",
+                f"The untrained loss is {loss:.4g}; uninformed, it is {low:.4g} to {high:.4g}.",
                 "The outputs do worse than chance on these targets: look at how they are paired.",
                 Suspect(
                     cause="loss-scale",
@@ -165,14 +167,17 @@ def judge_loss_at_init(
             )
         return result(
             Verdict.PASSED,
-            f"The untrained loss is {loss:.4g}; an uninformed network scores {low:.4g} to {high:.4g}.",
+            f"The untrained loss is {loss:.4g}; an uninformed network scores {low:.4g} to "
+            f"{high:.4g}.",
         )
     if abs(loss - shuffled) > slack and loss < shuffled:
         return result(
             Verdict.WARNED,
             f"The untrained loss {loss:.4g} is lower than with shuffled targets, {shuffled:.4g}.",
             "Unless the weights are pre-trained, see whether the inputs contain the targets.",
-            Suspect(cause="label-leak", component="data", why="pairing matters before any training"),
+            Suspect(
+                cause="label-leak", component="data", why="pairing matters before any training"
+            ),
         )
     return result(
         Verdict.PASSED,

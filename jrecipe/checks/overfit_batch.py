@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import numpy as np
 
@@ -107,8 +109,8 @@ def judge_overfit_batch(
         Verdict.FAILED,
         f"{examples} examples cannot be learned by heart: the loss stops at {reached:.4g} "
         f"({start:.4g} at the start, {floor:.4g} possible).",
-        "Look for outputs whose range or axis does not fit the targets (a second softmax, a sigmoid "
-        "or ReLU at the end), a loss that is clipped, or layers that are frozen.",
+        "Look for outputs whose range or axis does not fit the targets (a second softmax, a "
+        "sigmoid or ReLU at the end), a loss that is clipped, or layers that are frozen.",
         Suspect(
             cause="outputs-cannot-reach-targets",
             component="head",
@@ -150,14 +152,21 @@ def check_overfit_batch(context: Context) -> Finding:
 
     def label(value: object) -> str:
         number = np.asarray(value)
-        if number.ndim == 0 and np.issubdtype(number.dtype, np.integer) and int(number) < len(names):
+        if (
+            number.ndim == 0
+            and np.issubdtype(number.dtype, np.integer)
+            and int(number) < len(names)
+        ):
             return names[int(number)]
         return np.array2string(number, precision=3, threshold=8)
 
     figures = (
         Curves(
             title=f"Loss on the same {len(best.few)} examples, over and over",
-            lines={arm.arm.name.removeprefix("few, ").replace("few", "rate"): arm.train_loss for arm in arms},
+            lines={
+                arm.arm.name.removeprefix("few, ").replace("few", "rate"): arm.train_loss
+                for arm in arms
+            },
             levels={"floor": floor} if floor > 0 else {},
             ylabel="loss",
             log_y=True,
@@ -177,12 +186,20 @@ def check_overfit_batch(context: Context) -> Finding:
     )
 
 
-def _answers(targets: PyTree, answers: np.ndarray, loss: np.ndarray, label: object) -> tuple[Table, ...]:
-    if not isinstance(targets, np.ndarray) or len(answers) != len(targets) or not callable(label):
+def _answers(
+    targets: PyTree, answers: np.ndarray, loss: np.ndarray, label: object
+) -> tuple[Table, ...]:
+    if (
+        not isinstance(targets, np.ndarray)
+        or len(answers) != len(targets)
+        or len(answers) != len(loss)
+    ):
         return ()
     rows = [
         (str(i), label(targets[i]), label(answers[i]), f"{loss[i]:.3g}") for i in range(len(loss))
     ]
     return (
-        Table(title="Labels and answers after it", columns=("", "label", "answer", "loss"), rows=rows),
+        Table(
+            title="Labels and answers after it", columns=("", "label", "answer", "loss"), rows=rows
+        ),
     )

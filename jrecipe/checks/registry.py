@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from jrecipe.checks.context import Budget, Context
+from jrecipe.checks.context import Context
 from jrecipe.checks.result import CAUSES, Finding, Suspect, Verdict
 from jrecipe.task import Task
 from jrecipe.types import TaskError
@@ -48,22 +48,112 @@ class Check:
 
 
 CHECKS = (
-    Check("A1", "duplicates", "inspect", "Do examples repeat, or leak from one split into another?", "duplicates.check_duplicates"),
-    Check("A2", "corrupt", "inspect", "Are all inputs and targets finite, varied, in range and consistent?", "corrupt.check_corrupt"),
-    Check("A3", "imbalance", "inspect", "How are the targets distributed, alike in every split?", "imbalance.check_imbalance"),
-    Check("B1", "fixed-seed", "skeleton", "Do two runs from one seed agree to the bit?", "fixed_seed.check_fixed_seed"),
-    Check("B2", "simplify", "skeleton", "Is the skeleton free of augmentation, dropout and decay?", "simplify.check_simplify"),
-    Check("B3", "exact-eval", "skeleton", "Is evaluation exact, repeatable and independent of the batch?", "exact_eval.check_exact_eval"),
-    Check("B4", "loss-at-init", "skeleton", "Is the untrained loss what an uninformed network scores?", "loss_at_init.check_loss_at_init"),
-    Check("B5", "init-well", "skeleton", "Does the final bias start at the best constant output?", "init_bias.check_init_bias"),
+    Check(
+        "A1",
+        "duplicates",
+        "inspect",
+        "Do examples repeat, or leak from one split into another?",
+        "duplicates.check_duplicates",
+    ),
+    Check(
+        "A2",
+        "corrupt",
+        "inspect",
+        "Are all inputs and targets finite, varied, in range and consistent?",
+        "corrupt.check_corrupt",
+    ),
+    Check(
+        "A3",
+        "imbalance",
+        "inspect",
+        "How are the targets distributed, alike in every split?",
+        "imbalance.check_imbalance",
+    ),
+    Check(
+        "B1",
+        "fixed-seed",
+        "skeleton",
+        "Do two runs from one seed agree to the bit?",
+        "fixed_seed.check_fixed_seed",
+    ),
+    Check(
+        "B2",
+        "simplify",
+        "skeleton",
+        "Is the skeleton free of augmentation, dropout and decay?",
+        "simplify.check_simplify",
+    ),
+    Check(
+        "B3",
+        "exact-eval",
+        "skeleton",
+        "Is evaluation exact, repeatable and independent of the batch?",
+        "exact_eval.check_exact_eval",
+    ),
+    Check(
+        "B4",
+        "loss-at-init",
+        "skeleton",
+        "Is the untrained loss what an uninformed network scores?",
+        "loss_at_init.check_loss_at_init",
+    ),
+    Check(
+        "B5",
+        "init-well",
+        "skeleton",
+        "Does the final bias start at the best constant output?",
+        "init_bias.check_init_bias",
+    ),
     Check("B6", "human-baseline", "skeleton", "What does a person score?", "human.check_human"),
-    Check("B7", "blank-inputs", "skeleton", "Does the network do better with its inputs than without?", "blank_inputs.check_blank_inputs"),
-    Check("B8", "overfit-one-batch", "skeleton", "Can a few examples be learned by heart?", "overfit_batch.check_overfit_batch"),
-    Check("B9", "capacity", "skeleton", "Does more capacity lower the training loss?", "capacity.check_capacity"),
-    Check("B10", "before-net", "skeleton", "What exactly enters the network?", "before_net.check_before_net"),
-    Check("B11", "prediction-dynamics", "skeleton", "How do predictions move during training?", "dynamics.check_dynamics"),
-    Check("B12", "dependencies", "skeleton", "Does each output depend on its own input only?", "dependencies.check_dependencies"),
-    Check("B13", "generalise", "skeleton", "Do loop, batch, jit, vmap and shards agree?", "generalise.check_generalise"),
+    Check(
+        "B7",
+        "blank-inputs",
+        "skeleton",
+        "Does the network do better with its inputs than without?",
+        "blank_inputs.check_blank_inputs",
+    ),
+    Check(
+        "B8",
+        "overfit-one-batch",
+        "skeleton",
+        "Can a few examples be learned by heart?",
+        "overfit_batch.check_overfit_batch",
+    ),
+    Check(
+        "B9",
+        "capacity",
+        "skeleton",
+        "Does more capacity lower the training loss?",
+        "capacity.check_capacity",
+    ),
+    Check(
+        "B10",
+        "before-net",
+        "skeleton",
+        "What exactly enters the network?",
+        "before_net.check_before_net",
+    ),
+    Check(
+        "B11",
+        "prediction-dynamics",
+        "skeleton",
+        "How do predictions move during training?",
+        "dynamics.check_dynamics",
+    ),
+    Check(
+        "B12",
+        "dependencies",
+        "skeleton",
+        "Does each output depend on its own input only?",
+        "dependencies.check_dependencies",
+    ),
+    Check(
+        "B13",
+        "generalise",
+        "skeleton",
+        "Do loop, batch, jit, vmap and shards agree?",
+        "generalise.check_generalise",
+    ),
 )
 
 
@@ -121,7 +211,9 @@ def run_checks(
             progress(check)
         try:
             found = check.run(context)
-        except Exception as error:  # the task's code runs inside the check: whatever it raises is a finding
+        except (
+            Exception
+        ) as error:  # the task's code runs inside the check: whatever it raises is a finding
             found = (_raised(check, context.task, error),)
         findings.extend(_silence(finding, silenced) for finding in found)
     return tuple(findings)
@@ -164,7 +256,11 @@ def _raised(check: Check, task: Task, error: Exception) -> Finding:
         suspects=(
             Suspect(
                 cause="raises",
-                component="loss" if text.startswith("loss ") else "step" if task.trainer else "model",
+                component="loss"
+                if text.startswith("loss ")
+                else "step"
+                if task.trainer
+                else "model",
                 where=where,
                 why=text,
             ),

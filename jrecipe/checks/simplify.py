@@ -46,7 +46,10 @@ def decay_share(tx: optax.GradientTransformation, grads: PyTree, params: PyTree)
         size = np.linalg.norm(a64) * np.linalg.norm(b64)
         return (1.0 - float(a64 @ b64 / size) if size > 0 else 0.0), a64.size
 
-    pairs = [leaf(a, b) for a, b in zip(jax.tree.leaves(with_weights), jax.tree.leaves(without), strict=True)]
+    pairs = [
+        leaf(a, b)
+        for a, b in zip(jax.tree.leaves(with_weights), jax.tree.leaves(without), strict=True)
+    ]
     total = sum(n for _, n in pairs)
     return sum(share * n for share, n in pairs) / max(total, 1)
 
@@ -61,9 +64,11 @@ def dropout_noise(context: Context) -> tuple[float, float]:
         rng = jax.random.key(context.seed + 1)
         # A zero-initialised head would hide any randomness behind it.
         noisy = jax.tree.map(
-            lambda x: x + 0.1 * jax.random.normal(rng, x.shape, x.dtype)
-            if jnp.issubdtype(x.dtype, jnp.floating)
-            else x,
+            lambda x: (
+                x + 0.1 * jax.random.normal(rng, x.shape, x.dtype)
+                if jnp.issubdtype(x.dtype, jnp.floating)
+                else x
+            ),
             params,
         )
         run = jax.jit(lambda key: model.apply(noisy, state, batch.inputs, key=key, train=True)[0])  # type: ignore[attr-defined]
@@ -74,9 +79,7 @@ def dropout_noise(context: Context) -> tuple[float, float]:
     return noise(task.model), noise(simplified(task).model)
 
 
-def judge_simplify(
-    *, augmented: bool, noise: float, noise_left: float, decay: float
-) -> Finding:
+def judge_simplify(*, augmented: bool, noise: float, noise_left: float, decay: float) -> Finding:
     """Judges whether stage B is simple enough to trust what its other checks say.
 
     Args:
@@ -86,7 +89,9 @@ def judge_simplify(
       decay: see `decay_share`.
     """
     off = ["augmentation"] * augmented + ["dropout"] * (noise > 0 and noise_left == 0)
-    said = f"Stage B runs without {' and '.join(off)}." if off else "Stage B runs the task as it is."
+    said = (
+        f"Stage B runs without {' and '.join(off)}." if off else "Stage B runs the task as it is."
+    )
     left = []
     if noise_left > 0:
         left.append("randomness inside the network that cannot be taken out stays on")

@@ -34,8 +34,9 @@ def read_targets(
 ) -> Targets:
     """Finds out what the targets are and brings them into form.
 
-    Text and bool are classes. Whole numbers are classes if at most max(20, sqrt(n)) values occur,
-    each twice on average, else numbers. Two axes are one-hot classes, several labels, or numbers.
+    Text and bool are classes. Whole numbers are classes if at most max(20, sqrt(n)) values occur
+    and not nearly every row has its own, else numbers. Two axes are one-hot classes, several
+    labels, or numbers.
 
     Args:
       raw: split name -> targets with a leading axis, as stored.
@@ -58,7 +59,7 @@ def read_targets(
     if joined.ndim == 2 and kind != "number" and bool(np.isin(joined, (0, 1)).all()):
         if kind != "multilabel" and bool((joined.sum(axis=1) == 1).all()):
             arrays = {split: array.argmax(axis=1) for split, array in arrays.items()}
-            joined = joined.argmax(axis=1)
+            joined, kind = joined.argmax(axis=1), "classes"
             notes = ("One-hot targets were read as class labels.",)
         else:
             width = joined.shape[1]
@@ -124,7 +125,10 @@ def _few(values: np.ndarray, named: bool, where: str) -> bool:
                 "classes; name the target column, e.g. target='label'."
             )
         return True
-    return values.dtype.kind in "iu" and distinct <= max(20.0, n**0.5) and distinct <= max(2, n / 2)
+    if values.dtype.kind not in "iu" or distinct > max(20.0, n**0.5):
+        return False
+    # In a few rows, nearly all different values may be classes only if they count from 0.
+    return distinct <= 0.75 * n or bool(np.array_equal(np.unique(values), np.arange(distinct)))
 
 
 def _classes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 import zlib
 from pathlib import Path
@@ -62,9 +63,12 @@ def load_npz(
 def _read(path: Path) -> dict[str, np.ndarray]:
     """Returns the arrays by lower-case name."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(open(path, "rb"))
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise TaskError(f"{path} holds one array, not an .npz archive with x and y.")
+            stack.enter_context(archive)
             arrays = {}
             for name in archive.files:
                 try:

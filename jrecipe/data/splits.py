@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -100,6 +101,7 @@ def assemble(
         ready = {s: as_source((x, y), f"{where} {s}") for s, (x, y) in parts.items()}
         encoder = None
     else:
+        parts = {s: (_read_if_small(x, budget), y) for s, (x, y) in parts.items()}
         encoder = fit(parts["train"][0])
         ready = {s: encoded(x, y, encoder, budget) for s, (x, y) in parts.items()}
         if isinstance(ready["train"], EncodedSource):
@@ -127,6 +129,13 @@ def encoded(raw: Any, targets: np.ndarray, encoder: Encoder, budget: int = BUDGE
 def rows_of(raw: Any) -> int:
     """Returns how many examples raw inputs hold: an array, a list, or a dict of columns."""
     return len(next(iter(raw.values()))) if isinstance(raw, Mapping) else len(raw)
+
+
+def _read_if_small(raw: Any, budget: int) -> Any:
+    """Reads a reader of pictures at once if it fits, so that no file is opened twice."""
+    if hasattr(raw, "subset") and len(raw) * math.prod(raw.shape) * 4 <= budget:
+        return raw.take(np.arange(len(raw)))
+    return raw
 
 
 def _cut(parts: dict[str, Any], split: str, seed: int, where: str) -> dict[str, Any]:

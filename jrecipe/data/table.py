@@ -95,8 +95,8 @@ def load_table(
         kept = [name for name in rest if name not in dropped]
         if not kept:
             raise TaskError(
-                f"{files['train']} has only texts and row numbers besides the target {column!r}: "
-                f"{_listed(rest)}; keep one text column."
+                f"{files['train']} has no usable column besides the target {column!r}: "
+                f"{_listed(rest)} hold texts or row numbers; keep exactly one column of text."
             )
         raw = {
             split: {name: table.columns[name] for name in kept} for split, table in tables.items()

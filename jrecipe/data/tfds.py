@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import functools
+import io
+import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +58,7 @@ def load_tfds(
     found = {split: source for split, source in chosen.items() if source is not None}
     if "train" not in found:
         raise TaskError(f"tfds:{name} has no train split; it has {', '.join(map(repr, sources))}.")
-    features = dict(builder.info.features)
+    features = dict(sorted(builder.info.features.items()))  # stored in no particular order
     goal = _target(features, builder.info.supervised_keys, target, name)
     feature = features[goal]
     names: list[str] = []
@@ -121,6 +124,19 @@ class RecordPictures:
         return to_shape(Image.fromarray(squeezed), self.shape)
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps tfds from warning, and printing a banner, about what the errors here say better."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
 def _prepared(name: str, data_dir: str | Path | None) -> Any:
     """Returns the builder of a set that can be read, or says how to prepare it."""
     import tensorflow_datasets as tfds
@@ -129,8 +145,9 @@ def _prepared(name: str, data_dir: str | Path | None) -> Any:
     where = f" --data_dir={data_dir}" if data_dir is not None else ""
     commands = f"`pip install tensorflow` and `tfds build {path} --file_format=array_record{where}`"
     try:
-        builder = tfds.builder(path, data_dir=data_dir)
-        ready = builder.is_prepared()
+        with _quiet():
+            builder = tfds.builder(path, data_dir=data_dir)
+            ready = builder.is_prepared()
     except tfds.core.DatasetNotFoundError as error:
         known = tfds.list_builders(with_community_datasets=False)
         close = difflib.get_close_matches(path.split("/")[0], known, n=1)
@@ -138,14 +155,15 @@ def _prepared(name: str, data_dir: str | Path | None) -> Any:
         raise TaskError(f"tfds:{name} is no data set that tfds knows or finds; {hint}") from error
     except ImportError as error:
         raise TaskError(
-            f"tfds:{name} is not prepared, and preparing needs {error.name}; run {commands}."
+            f"tfds:{name} is not prepared, and preparing needs {error.name or 'TensorFlow'}; "
+            f"run {commands}."
         ) from error
     except (ValueError, RuntimeError, AssertionError) as error:  # an unknown config or version
         first = str(error).strip().splitlines()[0]
         raise TaskError(f"tfds:{name} cannot be opened: {first}") from error
     if not ready:
         raise TaskError(
-            f"tfds:{name} is not prepared in {builder.data_dir}; run {commands} once "
+            f"tfds:{name} is not prepared in {builder.data_path}; run {commands} once "
             "(reading needs no tensorflow)."
         )
     readable = tfds.core.FileFormat.with_random_access()
@@ -172,7 +190,8 @@ def _target(features: dict[str, Any], supervised: Any, asked: str | None, name: 
     for key in (*(key for key in _TARGETS if key in features), *labels):
         return key
     raise TaskError(
-        f"tfds:{name} does not say which feature is the target; give target=, one of {_of(features)}."
+        f"tfds:{name} does not say which feature is the target; give target=, one of "
+        f"{_of(features)}."
     )
 
 
@@ -194,11 +213,11 @@ def _inputs(
     if len(scalars) > 1:
         # Texts among numbers are names, as in passenger lists, and say nothing about the next row.
         ignored = tuple(key for key in features if key not in scalars)
-        fit = functools.partial(TabularEncoder.fit, ignored=ignored)
-        return f"{len(scalars)} columns", lambda s: _table(s, scalars), fit
+        fit_table = functools.partial(TabularEncoder.fit, ignored=ignored)
+        return f"{len(scalars)} columns", lambda s: _table(s, scalars), fit_table
     if texts:
-        fit = functools.partial(TextEncoder.fit, column=texts[0])
-        return repr(texts[0]), lambda s: [_text(x) for x in _cells(s, texts[0])], fit
+        fit_text = functools.partial(TextEncoder.fit, column=texts[0])
+        return repr(texts[0]), lambda s: [_text(x) for x in _cells(s, texts[0])], fit_text
     if vectors:
         return repr(vectors[0]), lambda s: _column(s, vectors[0]), VectorEncoder.fit
     if scalars:
@@ -210,7 +229,7 @@ def _inputs(
 
 
 def _pictures(source: Any, key: str) -> RecordPictures:
-    """Finds the common shape of the pictures, from the features or else from up to 1,000 of them."""
+    """Finds the common shape of the pictures, from the features or else from up to 1,000."""
     rows = np.arange(len(source))
     fixed = tuple(source.dataset_info.features[key].shape)
     if None in fixed:
@@ -223,15 +242,19 @@ def _pictures(source: Any, key: str) -> RecordPictures:
         height, width, channels = max(shapes, key=lambda shape: (shapes[shape], shape))
         shrink = min(1.0, LARGEST / max(height, width))
         fixed = (max(1, round(height * shrink)), max(1, round(width * shrink)), channels)
-    return RecordPictures(source, key, fixed, rows)  # type: ignore[arg-type]
+    return RecordPictures(source, key, fixed, rows)
 
 
 def _cells(source: Any, key: str) -> list[Any]:
     return [
         record[key]
         for start in range(0, len(source), _CHUNK)
-        for record in source.__getitems__(list(range(start, min(start + _CHUNK, len(source)))))
+        for record in source.__getitems__(_span(source, start))
     ]
+
+
+def _span(source: Any, start: int) -> list[int]:
+    return list(range(start, min(start + _CHUNK, len(source))))
 
 
 def _column(source: Any, key: str) -> np.ndarray:
@@ -241,7 +264,12 @@ def _column(source: Any, key: str) -> np.ndarray:
 
 def _table(source: Any, keys: list[str]) -> dict[str, list[Any]]:
     plain = lambda x: _text(x) if isinstance(x, bytes | str) else np.asarray(x).item()  # noqa: E731
-    return {key: [plain(cell) for cell in _cells(source, key)] for key in keys}
+    rows = [
+        [plain(record[key]) for key in keys]
+        for start in range(0, len(source), _CHUNK)
+        for record in source.__getitems__(_span(source, start))
+    ]
+    return {key: [row[i] for row in rows] for i, key in enumerate(keys)}
 
 
 def _text(cell: Any) -> str:

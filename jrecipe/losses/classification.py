@@ -69,8 +69,8 @@ class SoftmaxCrossEntropy(Loss):
         labels = checking.as_integers(targets, name, rank=1)
         if shape is not None and len(shape) != 1:
             raise TaskError(
-                f"{self.name} needs logits [b, c], got outputs of shape {('b', *shape)}; give the "
-                "network one output per class."
+                f"{self.name} needs logits [b, c] for {name} int[b], got outputs {['b', *shape]}; "
+                "give the network one output per class."
             )
         checking.require(
             labels >= 0, labels, name, "class indices >= 0", "number the classes from 0"

@@ -6,9 +6,10 @@ one of its modules is at hand.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jrecipe.types import Model, TaskError
@@ -89,18 +90,30 @@ def check_parts(parts: tuple[str, ...]) -> frozenset[str]:
     return frozenset(parts)
 
 
+def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """Returns the parameters of a function, class or partial of these; none where unknown.
+
+    A class with a metaclass, as NNX modules are, shows its parameters in `__init__` only.
+    """
+    partial = function if isinstance(function, functools.partial) else functools.partial(function)
+    if isinstance(partial.func, type):
+        init = partial.func.__init__  # type: ignore[misc]  # only its signature is read
+        partial = functools.partial(init, None, *partial.args, **partial.keywords)
+    try:
+        return inspect.signature(partial).parameters
+    except ValueError:  # some builtins have none
+        return {}
+
+
 def _takes_rngs(function: Callable[..., Any]) -> bool:
     """Whether a function can be called as an NNX factory: one argument, or one called `rngs`."""
-    try:
-        signature = inspect.signature(function)
-    except ValueError:  # some builtins have none
-        return False
+    parameters = parameters_of(function)
     required = [
         p
-        for p in signature.parameters.values()
+        for p in parameters.values()
         if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
-    if "rngs" in signature.parameters:
+    if "rngs" in parameters:
         return all(p.name == "rngs" for p in required)
     return len(required) == 1 and required[0].kind is not inspect.Parameter.KEYWORD_ONLY
 

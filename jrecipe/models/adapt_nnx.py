@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jrecipe.models.adapt import check_parts, mode_keywords
+from jrecipe.models.adapt import check_parts, mode_keywords, parameters_of
 from jrecipe.types import Array, Key, Model, PyTree, TaskError
 
 
@@ -31,7 +31,7 @@ def from_nnx(factory: Callable[..., Any]) -> Model:
     Raises:
       TaskError: if the factory makes something other than an NNX module.
     """
-    keyword = "rngs" in inspect.signature(factory).parameters
+    keyword = "rngs" in parameters_of(factory)
 
     def make(rngs: nnx.Rngs) -> nnx.Module:
         module = factory(rngs=rngs) if keyword else factory(rngs)

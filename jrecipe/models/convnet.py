@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jrecipe.models.conv import Conv
+from jrecipe.models.dropout import Dropout
 from jrecipe.models.head import Head, HeadInit
 from jrecipe.types import TaskError
 
@@ -79,5 +80,5 @@ class ConvNet(nn.Module):
                     x = nn.BatchNorm(not train, momentum=0.9, dtype=self.dtype, name=name)(x)
                 x = nn.relu(x)
         x = x.mean(axis=(1, 2)) if self.head == "gap" else x.reshape(x.shape[0], -1)
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = Dropout(self.dropout, deterministic=not train)(x)
         return Head(self.outputs, self.head_init, self.squeeze, name="output")(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from jrecipe.types import Key, Model, PyTree, TaskError
+from jrecipe.types import Array, Key, Model, PyTree, TaskError
 
 
 def copies(model: Model, count: int) -> Model:
@@ -33,7 +33,7 @@ def copies(model: Model, count: int) -> Model:
     def apply(
         params: PyTree, state: PyTree, inputs: PyTree, *, key: Key = None, train: bool = False
     ) -> tuple[PyTree, PyTree]:
-        def one(params: PyTree, state: PyTree, i: int) -> tuple[PyTree, PyTree]:
+        def one(params: PyTree, state: PyTree, i: Array) -> tuple[PyTree, PyTree]:
             own = None if key is None else jax.random.fold_in(key, i)
             return model.apply(params, state, inputs, key=own, train=train)
 

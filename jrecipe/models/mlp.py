@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jrecipe.models.dropout import Dropout
 from jrecipe.models.head import Head, HeadInit
 
 
@@ -43,5 +44,5 @@ class MLP(nn.Module):
                 kernel_init=nn.initializers.he_normal(),
                 name=f"dense{i}",
             )
-            x = nn.Dropout(self.dropout, deterministic=not train)(nn.relu(layer(x)))
+            x = Dropout(self.dropout, deterministic=not train)(nn.relu(layer(x)))
         return Head(self.outputs, self.head_init, self.squeeze, name="output")(x)

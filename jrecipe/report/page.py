@@ -9,6 +9,7 @@ from typing import Any
 
 from jrecipe import draw
 from jrecipe.checks.result import CAUSES, Finding, Verdict
+from jrecipe.draw.text import printable
 from jrecipe.figures import Figure
 from jrecipe.report.items import STAGES, item_name
 from jrecipe.report.report import Report, recipe_order
@@ -37,6 +38,7 @@ def render(report: Report) -> str:
         loader=jinja2.PackageLoader("jrecipe.report", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=lambda value: printable(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -16,8 +16,8 @@ def number(value: Any) -> str:
     """Returns a value as a reader wants it: four significant digits, thousands apart, yes and no.
 
     Example:
-      >>> [number(x) for x in (0.98888889, 2.3e-7, 1797, 1234567, True, None, float("nan"), "abc")]
-      ['0.9889', '2.3e-7', '1797', '1 234 567', 'yes', 'no value', 'NaN', 'abc']
+      >>> [number(x) for x in (0.98888889, 2.3e-7, 1797, True, None, float("nan"), "abc")]
+      ['0.9889', '2.3e-7', '1797', 'yes', 'no value', 'NaN', 'abc']
     """
     if isinstance(value, np.generic):
         value = value.item()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jrecipe.types import PyTree, TaskError
@@ -15,7 +16,7 @@ def _plain(state: PyTree) -> PyTree:
     """Replaces typed keys by their uint32 data, which any version can store."""
 
     def convert(leaf: Any) -> Any:
-        if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return jax.random.key_data(leaf)
         return leaf
 
@@ -26,7 +27,7 @@ def _typed(like: PyTree, plain: PyTree) -> PyTree:
     """Puts typed keys back where `like` has them."""
 
     def convert(leaf: Any, data: Any) -> Any:
-        if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
         return data
 
@@ -82,7 +83,9 @@ def load_checkpoint(folder: str | Path, like: PyTree, step: int | None = None) -
 
     steps = checkpoint_steps(folder)
     if not steps or (step is not None and step not in steps):
-        raise TaskError(f"There is no checkpoint {'' if step is None else step} in {folder}; found {steps}.")
+        raise TaskError(
+            f"There is no checkpoint {'' if step is None else step} in {folder}; found {steps}."
+        )
     path = Path(folder).absolute() / str(steps[-1] if step is None else step)
     target = jax.tree.map(ocp.utils.to_shape_dtype_struct, _plain(like))
     try:

@@ -34,10 +34,10 @@ class Clock:
         self._start = time.perf_counter()
         self._stop: float | None = None
 
-    def _listen(self, event: str, seconds: float, **_: object) -> None:
+    def _listen(self, event: str, duration_secs: float, **_: str | int) -> None:
         if event in _PHASES:  # reported when it ends
             now = time.perf_counter()
-            self._compiling.append((now - seconds, now))
+            self._compiling.append((now - duration_secs, now))
 
     @property
     def compile_seconds(self) -> float:

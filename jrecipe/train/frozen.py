@@ -13,7 +13,7 @@ from jrecipe.types import PyTree, TaskError
 
 def path_name(path: Sequence[object]) -> str:
     """Returns the name of a leaf, such as "encoder/Dense_0/kernel"."""
-    return jax.tree_util.keystr(tuple(path), simple=True, separator="/")  # type: ignore[arg-type]
+    return jax.tree_util.keystr(tuple(path), simple=True, separator="/")
 
 
 def frozen_mask(params: PyTree, patterns: Sequence[str]) -> PyTree:
@@ -40,7 +40,9 @@ def frozen_mask(params: PyTree, patterns: Sequence[str]) -> PyTree:
     return jax.tree_util.tree_map_with_path(is_frozen, params)
 
 
-def freeze(tx: optax.GradientTransformation, patterns: Sequence[str]) -> optax.GradientTransformation:
+def freeze(
+    tx: optax.GradientTransformation, patterns: Sequence[str]
+) -> optax.GradientTransformation:
     """Wraps an optimiser so that parameters whose path matches `patterns` stay bit-identical.
 
     The optimiser keeps no state for them.

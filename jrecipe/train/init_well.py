@@ -39,7 +39,9 @@ def find_head_bias(model: Model, params: PyTree, state: PyTree, inputs: PyTree) 
             continue
         direction = jnp.linspace(1.0, 2.0, leaf.size, dtype=leaf.dtype).reshape(leaf.shape)
         tangent = jax.tree_util.tree_map_with_path(
-            lambda p, x, path=path, direction=direction: direction if p == path else jnp.zeros_like(x),
+            lambda p, x, path=path, direction=direction: (
+                direction if p == path else jnp.zeros_like(x)
+            ),
             params,
         )
         moved = jax.jvp(lambda p: model.apply(p, state, inputs)[0], (params,), (tangent,))[1]
@@ -83,7 +85,7 @@ def init_well(task: Task, limit: int = 50_000) -> Task:
         raise TaskError(f"init_well needs Task.model, but task {task.name!r} has only a trainer.")
     if not isinstance(loss, losses.Loss):
         raise TaskError(
-            f"init_well needs one of jr.losses, which know their best constant output; got {loss!r}."
+            f"init_well needs one of jr.losses, which know their best constant; got {loss!r}."
         )
     inputs = example_inputs(task)
     outputs = head_shape(model, inputs)
@@ -94,8 +96,8 @@ def init_well(task: Task, limit: int = 50_000) -> Task:
     name = find_head_bias(model, params, state, inputs)
     if name is None:
         raise TaskError(
-            "init_well found no final bias: no parameter moves every output by what is added to it; "
-            "give the last layer a bias, or initialise it yourself."
+            "init_well found no final bias: no parameter moves every output by what is added to "
+            "it; give the last layer a bias, or initialise it yourself."
         )
     constant = np.asarray(loss.best_constant(read(task.train, limit)[1], shape), np.float32)
     bias = constant.reshape(-1, *shape[-1:]).mean(axis=0)  # the same at every position

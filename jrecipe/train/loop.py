@@ -75,7 +75,9 @@ class Fit:
         """
         source = self.task.splits.get(split)
         if source is None:
-            raise TaskError(f"Fit.evaluate has no split {split!r}; there are {[*self.task.splits]}.")
+            raise TaskError(
+                f"Fit.evaluate has no split {split!r}; there are {[*self.task.splits]}."
+            )
         state = self.best if best else self.state
         predict = trainer_of(self.task).predict
         options = {"metric": self.task.metric, **options}
@@ -104,7 +106,9 @@ class Fit:
 
     def __str__(self) -> str:
         val = self.history["val_loss"]
-        best = f", best validation loss {val.min():.4g} at step {self.best_step}" if len(val) else ""
+        best = (
+            f", best validation loss {val.min():.4g} at step {self.best_step}" if len(val) else ""
+        )
         more = f" ({self.problem})" if self.problem else ""
         return f"{self.task.name}: {self.steps} steps in {self.seconds:.1f} s{best}{more}"
 
@@ -168,8 +172,8 @@ def fit(
         found = checkpoint_steps(folder / "checkpoints")
         if found and not resume:
             raise TaskError(
-                f"fit got out={str(folder)!r}, which holds another run (step {found[-1]}); resume it "
-                "or name another folder."
+                f"fit got out={str(folder)!r}, which holds another run (step {found[-1]}); "
+                "resume it or name another folder."
             )
         folder.mkdir(parents=True, exist_ok=True)
         if found:
@@ -198,9 +202,11 @@ def fit(
         history.save(folder / "history.jsonl")
 
     problem, step = "", start
-    with Clock() as clock, on_interrupt() as interrupted, progress_bar(
-        task.name, steps, progress
-    ) as advance:
+    with (
+        Clock() as clock,
+        on_interrupt() as interrupted,
+        progress_bar(task.name, steps, progress) as advance,
+    ):
         run = _foreign_chunk(task, seed) if task.trainer is not None else _chunk(task, state, seed)
         if start == 0:
             best_loss = _nan_is_worst(measure(0)["val_loss"])

@@ -15,7 +15,7 @@ from jrecipe.types import Key, PyTree, TaskError
 
 def optimizer_of(task: Task) -> optax.GradientTransformation:
     """Returns the task's optimiser with its frozen paths left out."""
-    return freeze(task.optimizer, task.frozen)  # type: ignore[arg-type]
+    return freeze(task.optimizer, task.frozen)
 
 
 def update_of(task: Task) -> Update:

@@ -1,14 +1,15 @@
 """The same task from several seeds, as arms of one vmapped program (C3).
 
-A change to a task is judged by what it brings over seeds, so the seeds have to be cheap: all of them
-train in one compiled scan, each with weights, order and draws of its own, and are scored on the
-whole validation split between stretches.
+A change to a task is judged by what it brings over seeds, so the seeds have to be cheap: all of
+them train in one compiled scan, each with weights, order and draws of its own, and are scored on
+the whole validation split between stretches. What differs between two runs only in numbers (a rate,
+a strength) can be given as knobs, which are traced, so that both runs share the program.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -20,10 +21,13 @@ from jrecipe.data.order import batch_rows, padded_rows
 from jrecipe.data.source import in_memory
 from jrecipe.task import Task, read
 from jrecipe.train.compiled import scans_well
+from jrecipe.train.evaluate import evaluate
 from jrecipe.train.loop import fit
-from jrecipe.train.reference import example_inputs, optimizer_of, update_of
+from jrecipe.train.reference import example_inputs, optimizer_of, trainer_of, update_of
 from jrecipe.train.state import TrainState, create_state
-from jrecipe.types import Array, Batch, PyTree
+from jrecipe.types import Array, Batch, PyTree, Source
+
+TRAIN_ROWS = 4096  # training examples that are scored at the end
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,12 +39,14 @@ class SeedRuns:
       steps: int[e], updates at each evaluation.
       val_loss: float64[k, e], exact validation loss of each seed at each evaluation.
       train_loss: float64[k, e], mean loss of the training batches since the evaluation before.
+      train_end: float64[k], loss in evaluation mode at the end, over up to 4096 training examples.
     """
 
     seeds: tuple[int, ...]
     steps: np.ndarray
     val_loss: np.ndarray
     train_loss: np.ndarray
+    train_end: np.ndarray
 
     @property
     def best(self) -> np.ndarray:
@@ -48,8 +54,103 @@ class SeedRuns:
         return np.nanmin(np.where(np.isfinite(self.val_loss), self.val_loss, np.inf), axis=1)
 
 
+class Arms:
+    """The compiled program of a family of tasks that differ in numbers only.
+
+    Args:
+      task: one of the family; its data, loss and shapes are those of all.
+      variant: `(knobs) -> task` of the family, called under a trace; None if there are no knobs.
+    """
+
+    def __init__(self, task: Task, variant: Callable[[PyTree], Task] | None = None) -> None:
+        family = variant or (lambda knobs: task)
+        size, inputs = task.batch_size, example_inputs(task)
+        self.task = task
+        self._data = jax.tree.map(jnp.asarray, read(task.train))
+        self._val = _padded(task.val, None)
+        self._train = _padded(task.train, TRAIN_ROWS)
+
+        def start(key: Any, knobs: PyTree) -> TrainState:
+            own = family(knobs)
+            return create_state(own.model, optimizer_of(own), inputs, key)
+
+        def one(
+            state: TrainState, rows: Array, knobs: PyTree, data: PyTree
+        ) -> tuple[TrainState, Array]:
+            inputs, targets = jax.tree.map(lambda x: x[rows], data)
+            batch = Batch(inputs, targets, jnp.ones(size))
+            key = jax.random.fold_in(state.key, state.step)
+            state, numbers = update_of(family(knobs))(state, batch, key)
+            return state, numbers["loss"]
+
+        def advance(
+            state: TrainState, rows: Array, knobs: PyTree, data: PyTree
+        ) -> tuple[TrainState, Array]:
+            return jax.lax.scan(lambda s, r: one(s, r, knobs, data), state, rows)
+
+        def score(state: TrainState, batch: Batch) -> tuple[Array, Array]:
+            outputs = task.model.apply(state.params, state.model_state, batch.inputs)[0]
+            value, weight = losses.weighted(task.loss, outputs, batch.targets, batch.weights)
+            return (value * weight).sum(), weight.sum()
+
+        self._one = one
+        self._start = jax.jit(jax.vmap(start))
+        self._advance = jax.jit(jax.vmap(advance, (0, 0, 0, None)), donate_argnums=0)
+        self._score = jax.jit(jax.vmap(score, (0, None)))
+
+    def scans_well(self, knobs: PyTree) -> bool:
+        """Tells whether the arms should run as one scan on this backend."""
+        state = jax.eval_shape(
+            self._start,
+            jax.random.split(jax.random.key(0), 1),
+            jax.tree.map(lambda x: x[None], knobs),
+        )
+        first = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state)
+        rows = jnp.zeros(self.task.batch_size, jnp.int32)
+        return scans_well(self._one, first, rows, knobs, self._data)
+
+    def run(
+        self, seeds: Sequence[int], steps: int, looks: int = 10, knobs: PyTree = ()
+    ) -> SeedRuns:
+        """Trains one arm for each seed, all with the same knobs.
+
+        Args:
+          seeds: one arm each.
+          steps: updates of each; rounded up to a multiple of `looks`.
+          looks: evaluations in a run.
+          knobs: pytree of float32[] or int32[], for `variant`.
+        """
+        every = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * len(seeds)), knobs)
+        keys = jax.vmap(jax.random.key)(jnp.asarray(list(seeds), jnp.uint32))
+        state = self._start(keys, every)
+        n, size, stretch = len(self.task.train), self.task.batch_size, max(1, -(-steps // looks))
+        val, train, at = [], [], []
+        for look in range(looks):
+            step = look * stretch
+            rows = np.stack([batch_rows(n, size, seed, step, stretch) for seed in seeds])
+            state, loss = self._advance(state, rows, every, self._data)
+            val.append(self._mean(state, self._val))
+            train.append(np.asarray(loss, np.float64).mean(axis=1))
+            at.append(step + stretch)
+        return SeedRuns(
+            seeds=tuple(seeds),
+            steps=np.array(at),
+            val_loss=np.stack(val, axis=1),
+            train_loss=np.stack(train, axis=1),
+            train_end=self._mean(state, self._train),
+        )
+
+    def _mean(self, state: TrainState, batches: list[Batch]) -> np.ndarray:
+        sums = np.array([np.asarray(self._score(state, batch), np.float64) for batch in batches])
+        total, weight = sums.sum(axis=0)
+        return total / weight
+
+
 def fit_seeds(task: Task, steps: int, seeds: Sequence[int], looks: int = 10) -> SeedRuns:
     """Trains a task from several seeds and follows their validation losses.
+
+    Foreign trainers, data that is streamed, and convolutions on a CPU (see `train.compiled`) run
+    their seeds one after another, through `fit`.
 
     Args:
       task: what to train.
@@ -57,90 +158,55 @@ def fit_seeds(task: Task, steps: int, seeds: Sequence[int], looks: int = 10) -> 
       seeds: one arm each.
       looks: evaluations in a run.
     """
-    stretch = max(1, -(-steps // looks))
-    state, rows = None, jnp.zeros(task.batch_size, jnp.int32)
-    vmappable = task.trainer is None and in_memory(task.train) and in_memory(task.val)
-    if vmappable:
-        arms = _Arms(task)
-        state = arms.start(seeds)
-        first = jax.tree.map(lambda x: x[0], state)
-        vmappable = scans_well(arms.update, first, rows, arms.data)
-    if not vmappable:
-        return _one_by_one(task, stretch * looks, seeds, stretch)
-    n = len(task.train)
-    val, train, at = [], [], []
-    for look in range(looks):
-        step = look * stretch
-        every = np.stack([batch_rows(n, task.batch_size, seed, step, stretch) for seed in seeds])
-        state, loss = arms.advance(state, every, arms.data)
-        values, weights = (np.asarray(x, np.float64) for x in arms.score(state, arms.val))
-        val.append((values * weights).sum(axis=1) / weights.sum(axis=1))
-        train.append(np.asarray(loss, np.float64).mean(axis=1))
-        at.append(step + stretch)
-    return SeedRuns(
-        seeds=tuple(seeds),
-        steps=np.array(at),
-        val_loss=np.stack(val, axis=1),
-        train_loss=np.stack(train, axis=1),
-    )
-
-
-class _Arms:
-    """The compiled pieces of `fit_seeds`."""
-
-    def __init__(self, task: Task) -> None:
-        update, tx, size = update_of(task), optimizer_of(task), task.batch_size
-        inputs = example_inputs(task)
-        self.data = jax.tree.map(jnp.asarray, read(task.train))
-        index, masks = padded_rows(len(task.val), min(256, len(task.val)))
-        val_inputs, val_targets = read(task.val)
-        take = lambda tree: jax.tree.map(lambda x: jnp.asarray(x)[index], tree)  # noqa: E731
-        self.val = Batch(take(val_inputs), take(val_targets), jnp.asarray(masks))
-
-        def start(key: Any) -> TrainState:
-            return create_state(task.model, tx, inputs, key)
-
-        def one(state: TrainState, rows: Array, data: PyTree) -> tuple[TrainState, Array]:
-            inputs, targets = jax.tree.map(lambda x: x[rows], data)
-            batch = Batch(inputs, targets, jnp.ones(size))
-            state, numbers = update(state, batch, jax.random.fold_in(state.key, state.step))
-            return state, numbers["loss"]
-
-        def advance(state: TrainState, rows: Array, data: PyTree) -> tuple[TrainState, Array]:
-            return jax.lax.scan(lambda s, r: one(s, r, data), state, rows)
-
-        def score(state: TrainState, val: Batch) -> tuple[Array, Array]:
-            def values(batch: Batch) -> tuple[Array, Array]:
-                outputs = task.model.apply(state.params, state.model_state, batch.inputs)[0]
-                return losses.weighted(task.loss, outputs, batch.targets, batch.weights)
-
-            value, weight = jax.lax.map(values, val)
-            return value.reshape(-1), weight.reshape(-1)
-
-        self.update = one
-        self._start = jax.jit(jax.vmap(start))
-        self.advance = jax.jit(jax.vmap(advance, (0, 0, None)), donate_argnums=0)
-        self.score = jax.jit(jax.vmap(score, (0, None)))
-
-    def start(self, seeds: Sequence[int]) -> TrainState:
-        return self._start(jax.vmap(jax.random.key)(jnp.asarray(list(seeds), jnp.uint32)))
-
-
-def _one_by_one(task: Task, steps: int, seeds: Sequence[int], every: int) -> SeedRuns:
-    """The same through `fit`, for tasks that cannot be vmapped or would be slow in a scan."""
-    fits = [fit(task, steps, seed=seed, eval_every=every, progress=False) for seed in seeds]
-    at = np.arange(every, steps + 1, every)
+    if task.trainer is None and in_memory(task.train) and in_memory(task.val):
+        arms = Arms(task)
+        if arms.scans_well(()):
+            return arms.run(seeds, steps, looks)
+    every = max(1, -(-steps // looks))
+    fits = [fit(task, every * looks, seed=s, eval_every=every, progress=False) for s in seeds]
+    at = every * np.arange(1, looks + 1)
 
     def padded(values: np.ndarray) -> np.ndarray:  # a run that blew up ends early
-        return np.concatenate([values, np.full(max(0, len(at) - len(values)), np.inf)])[: len(at)]
+        return np.concatenate([values, np.full(looks, np.inf)])[:looks]
 
-    def batches(history: Any) -> np.ndarray:
-        loss = history["loss"]
+    def stretches(loss: np.ndarray) -> np.ndarray:
         return np.array([loss[i : i + every].mean() for i in range(0, len(loss), every)])
+
+    def train_end(state: Any) -> float:
+        rows = np.linspace(0, len(task.train) - 1, min(TRAIN_ROWS, len(task.train))).astype(int)
+        part = _Rows(task.train, rows)
+        return evaluate(trainer_of(task).predict, state, part, task.loss).loss
 
     return SeedRuns(
         seeds=tuple(seeds),
         steps=at,
         val_loss=np.stack([padded(one.history["val_loss"][1:]) for one in fits]),
-        train_loss=np.stack([padded(batches(one.history)) for one in fits]),
+        train_loss=np.stack([padded(stretches(one.history["loss"])) for one in fits]),
+        train_end=np.array([train_end(one.state) for one in fits]),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rows:
+    """Some rows of a source, as a source."""
+
+    source: Source
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, rows: np.ndarray) -> tuple[PyTree, PyTree]:
+        return self.source.take(self.rows[rows])
+
+
+def _padded(source: Source, limit: int | None) -> list[Batch]:
+    """Returns a source, or rows spread over it, as batches of one shape."""
+    inputs, targets = read(source, limit)
+    n = len(jax.tree.leaves(inputs)[0])
+    rows, masks = padded_rows(n, min(256, n))
+    take = lambda tree, row: jax.tree.map(lambda x: jnp.asarray(x[row]), tree)  # noqa: E731
+    return [
+        Batch(take(inputs, row), take(targets, row), jnp.asarray(mask))
+        for row, mask in zip(rows, masks, strict=True)
+    ]

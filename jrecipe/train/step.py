@@ -1,8 +1,8 @@
 """The train step: pure, and compiled by whoever calls it (jit, vmap, scan, or pmap).
 
 A loss function returns one value and one weight per example. The step takes the mean
-`sum(value * weight) / sum(weight)` over the whole batch, on however many devices it lies, so padding
-and layout never change what is minimised.
+`sum(value * weight) / sum(weight)` over the whole batch, on however many devices it lies, so
+padding and layout never change what is minimised.
 """
 
 from __future__ import annotations

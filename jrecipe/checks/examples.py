@@ -1,0 +1,113 @@
+"""Examples for a reader to look at: pictures where they are pictures, else text in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from jrecipe.figures import Figure, Pictures, Table
+from jrecipe.task import Task
+from jrecipe.types import Array, PyTree
+
+
+def name_rows(rows: Array, most: int = 5) -> str:
+    """Returns the first few row numbers as text.
+
+    Example:
+      >>> name_rows([3, 1, 4, 1, 5, 9])
+      '3, 1, 4, 1, 5, ...'
+    """
+    rows = [int(row) for row in rows]
+    return ", ".join(map(str, rows[:most])) + (", ..." if len(rows) > most else "")
+
+
+def gallery(
+    task: Task,
+    title: str,
+    inputs: PyTree,
+    targets: PyTree,
+    *,
+    rows: Array,
+    notes: Sequence[str] = (),
+) -> tuple[Figure, ...]:
+    """Draws examples as they enter the network, with their targets.
+
+    Args:
+      task: gives `decode` and `class_names`, where it has them.
+      title: one line.
+      inputs: array or pytree, leading axis n.
+      targets: the same.
+      rows: int[k], which examples to draw; they name them in the captions.
+      notes: a text per row to add to its caption.
+
+    Returns:
+      A figure in a tuple; none if there are no rows.
+    """
+    rows = np.asarray(rows, int)
+    if len(rows) == 0:
+        return ()
+    some = jax.tree.map(lambda x: np.asarray(x)[rows], inputs)
+    labels = [
+        describe_target(task, jax.tree.map(lambda x, r=r: np.asarray(x)[r], targets)) for r in rows
+    ]
+    extra = [f" ({note})" for note in notes] or [""] * len(rows)
+    captions = [
+        f"{row}: {label}{note}" for row, label, note in zip(rows, labels, extra, strict=True)
+    ]
+    shown = decoded(task, some)
+    if isinstance(shown, np.ndarray):
+        return (Pictures(title=title, images=shown, captions=captions),)
+    lines = [
+        (str(row), label + note, text)
+        for row, label, note, text in zip(rows, labels, extra, shown, strict=True)
+    ]
+    return (Table(title=title, columns=("row", "target", "input"), rows=lines),)
+
+
+def decoded(task: Task, inputs: PyTree) -> np.ndarray | list[str]:
+    """Returns inputs as pictures float[b, h, w(, c)] in [0, 1], or as a text each.
+
+    Without `task.decode`, float or uint8 arrays [b, h, w(, 1 or 3)] of at least 4 x 4 count as
+    pictures and are stretched to [0, 1] together; all else is written out in numbers.
+    """
+    if task.decode is not None:
+        result = task.decode(inputs)
+        if hasattr(result, "dtype") and np.asarray(result).dtype.kind in "fiu":
+            return np.clip(np.asarray(result, np.float32), 0.0, 1.0)
+        return [str(text) for text in result]
+    leaves = jax.tree.leaves(inputs)
+    if len(leaves) == 1 and is_picture(np.asarray(leaves[0])):
+        pictures = np.nan_to_num(np.asarray(leaves[0], np.float32), posinf=0.0, neginf=0.0)
+        low, high = np.quantile(pictures, (0.002, 0.998))
+        return np.clip((pictures - low) / max(high - low, 1e-12), 0.0, 1.0)
+    count = len(leaves[0])
+    return [_numbers(jax.tree.map(lambda x, i=i: np.asarray(x)[i], inputs)) for i in range(count)]
+
+
+def is_picture(array: np.ndarray) -> bool:
+    """Tells whether an array looks like a batch of pictures [b, h, w] or [b, h, w, c]."""
+    if array.dtype.kind != "f" and array.dtype != np.uint8:
+        return False
+    sides = array.shape[1:3]
+    return (array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3))) and min(sides) >= 4
+
+
+def describe_target(task: Task, target: PyTree) -> str:
+    """Returns the target of one example as a short text, a class by its name."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(target)]
+    if len(leaves) == 1 and leaves[0].ndim == 0 and leaves[0].dtype.kind in "iub":
+        label = int(leaves[0])
+        return task.class_names[label] if 0 <= label < len(task.class_names) else str(label)
+    return _numbers(target, most=8)
+
+
+def _numbers(tree: PyTree, most: int = 24) -> str:
+    parts = []
+    for leaf in jax.tree.leaves(tree):
+        flat = np.asarray(leaf).reshape(-1)
+        whole = flat.dtype.kind in "iub"
+        text = " ".join(str(int(x)) if whole else f"{float(x):.4g}" for x in flat[:most])
+        parts.append(text + (" ..." if len(flat) > most else ""))
+    return " | ".join(parts)

@@ -1,0 +1,20 @@
+"""The recipe: every check on a task, and the stages in order, each gated."""
+
+from jrecipe.recipe.checked import check
+from jrecipe.recipe.cooked import Dinner, cook
+from jrecipe.recipe.dish import PlannedDish, TaskDish, dish_of
+from jrecipe.recipe.plan import Plan, build_model, build_task, plan_from_json, suggest_plan
+
+__all__ = [
+    "Dinner",
+    "Plan",
+    "PlannedDish",
+    "TaskDish",
+    "build_model",
+    "build_task",
+    "check",
+    "cook",
+    "dish_of",
+    "plan_from_json",
+    "suggest_plan",
+]

@@ -1,0 +1,112 @@
+"""The page in a real browser: no error, no request, no sideways scrolling on a phone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from report_samples import sample
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    profile = tmp_path_factory.mktemp("profile")
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--no-proxy-server",
+        f"--user-data-dir={profile}",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(executable_path=DRIVER)
+    driver = webdriver.Chrome(options=options, service=service)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def opened(browser, tmp_path_factory):
+    """The page, opened 375 px wide with every finding unfolded; yields its address."""
+    path = sample().save(tmp_path_factory.mktemp("run"))
+    phone = {"width": 375, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    browser.get(path.as_uri())
+    browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    return path.as_uri()
+
+
+def test_the_console_stays_empty_and_nothing_is_requested(browser, opened):
+    assert browser.get_log("browser") == []
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+        and message["params"]["documentURL"].startswith(opened)  # not the browser's own new tab
+    ]
+    assert opened in asked  # the log does see requests
+    assert [url for url in asked if not url.startswith("data:") and url != opened] == []
+
+
+def test_a_phone_shows_it_without_sideways_scrolling(browser, opened):
+    wide, window = browser.execute_script(
+        "return [document.documentElement.scrollWidth, window.innerWidth]"
+    )
+    assert window == 375
+    assert wide <= window
+    beyond = browser.execute_script(
+        """return [...document.querySelectorAll('main *')]
+             .filter(e => !e.closest('.jr-scroll') && !e.closest('svg'))
+             .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+             .map(e => e.outerHTML.slice(0, 80))"""
+    )
+    assert beyond == []
+
+
+def test_every_picture_is_drawn(browser, opened):
+    sizes = browser.execute_script(
+        "return [...document.images].map(i => [i.complete, i.naturalWidth])"
+    )
+    assert sizes
+    assert all(complete and width > 0 for complete, width in sizes)
+    assert browser.execute_script(
+        "return [...document.querySelectorAll('figure svg')]"
+        ".every(s => s.getBoundingClientRect().height > 20)"
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(browser, opened, scheme):
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
+    )
+    pairs = browser.execute_script(
+        """const rgb = c => c.match(/[\\d.]+/g).map(Number);
+           const light = c => { const [r, g, b] = rgb(c).slice(0, 3).map(v => (v /= 255) <= .04045
+             ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126*r + .7152*g + .0722*b; };
+           const ground = e => { for (; e; e = e.parentElement) {
+             const c = getComputedStyle(e).backgroundColor;
+             if ((rgb(c)[3] ?? 1) === 1) return c; } return 'rgb(255, 255, 255)'; };
+           return [...document.querySelectorAll('main p, main dt, main dd, main b, main .word, ' +
+             'main .badge, main .said, main th, main td, main figcaption, main a')].map(e => {
+             const [a, b] = [light(getComputedStyle(e).color), light(ground(e))];
+             const contrast = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+             return [contrast, e.outerHTML.slice(0, 60)]; })"""
+    )
+    assert len(pairs) > 50
+    assert [pair for pair in pairs if pair[0] < 4.5] == []
