@@ -12,6 +12,7 @@ from jrecipe import losses
 from jrecipe.checks.context import Context
 from jrecipe.checks.duplicates import repeats_by_nature, row_hashes
 from jrecipe.checks.examples import gallery, name_rows
+from jrecipe.checks.probing import same_structure
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.task import head_shape
 from jrecipe.train.reference import example_inputs
@@ -86,7 +87,7 @@ def differing_layout(train: PyTree, other: PyTree) -> tuple[Verdict, str]:
     Returns:
       FAILED with what differs in structure, shape or kind of number; PASSED with "" otherwise.
     """
-    if not jax.tree.structure(train) == jax.tree.structure(other):  # noqa: SIM201
+    if not same_structure(train, other):
         return Verdict.FAILED, "the leaves differ"
     pairs = zip(jax.tree_util.tree_leaves_with_path(train), jax.tree.leaves(other), strict=True)
     for (path, a), b in pairs:

@@ -88,8 +88,7 @@ def _walk(
                 return result
             outputs = result
         else:
-            subfuns, params = equation.primitive.get_bind_params(equation.params)
-            out = equation.primitive.bind(*subfuns, *operands, **params)
+            out = equation.primitive.bind(*operands, **equation.params)
             several = equation.primitive.multiple_results
             outputs = [(value, any(marked)) for value in (out if several else [out])]
         known |= dict(zip(equation.outvars, outputs, strict=True))

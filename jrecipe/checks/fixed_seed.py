@@ -17,7 +17,7 @@ import numpy as np
 
 from jrecipe.checks.context import Context
 from jrecipe.checks.examples import name_rows
-from jrecipe.checks.probing import as_numpy, same_bits
+from jrecipe.checks.probing import as_numpy, same_bits, same_structure
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.task import Trainer
 from jrecipe.train.reference import reference_trainer, update_of
@@ -57,7 +57,7 @@ def first_difference(a: Sequence[PyTree], b: Sequence[PyTree]) -> tuple[int, str
       `(updates, path of the leaf with the largest difference, that difference)`; None if equal.
     """
     for step, (x, y) in enumerate(zip(a, b, strict=True)):
-        if jax.tree.structure(x) != jax.tree.structure(y):
+        if not same_structure(x, y):
             return step, "the structure", float("inf")
         gaps = {}
         pairs = zip(jax.tree_util.tree_leaves_with_path(x), jax.tree.leaves(y), strict=True)
@@ -134,13 +134,13 @@ def judge_fixed_seed(
     rounded = difference is not None and not exact and difference[2] <= 1e-4 * max(size, 1e-12)
     if difference is None or rounded:
         said = f"Two runs of {STEPS} updates from one seed agree to the last bit."
-        if rounded:
+        if difference is not None:
             said = f"Two runs from one seed agree up to rounding ({difference[2]:.1e})"
             said += "; this backend does not promise equal bits."
         return Finding(
             item=ITEM, check=CHECK, verdict=Verdict.PASSED, evidence=evidence, finding=said
         )
-    step, leaf, gap = difference  # type: ignore[misc]
+    step, leaf, gap = difference
     when = "at initialisation" if step == 0 else f"after update {step}"
     return Finding(
         item=ITEM,

@@ -49,7 +49,7 @@ def drift(train: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     Returns:
       `(total variation in [0, 1], p-value of the chi-square test of equal shares)`.
     """
-    from scipy.special import chdtrc  # type: ignore[import-untyped]
+    from scipy.special import chdtrc
 
     table = np.stack([train, other]).astype(np.float64)
     table = table[:, table.sum(axis=0) > 0]

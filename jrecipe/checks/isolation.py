@@ -11,6 +11,7 @@ the complements, every ordered pair is separated once: 2 log2(n) passes decide a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -171,7 +172,8 @@ def replace_along(x: PyTree, other: PyTree, axis: int, where: np.ndarray) -> PyT
         if a.ndim <= axis or a.shape[axis] != len(where):
             return jnp.asarray(a)
         mask = where.reshape([-1 if k == axis else 1 for k in range(a.ndim)])
-        return jnp.asarray(np.where(mask, b, a).astype(a.dtype))
+        mixed: Any = np.where(mask, b, a)
+        return jnp.asarray(mixed.astype(a.dtype))
 
     return jax.tree.map(one, x, other)
 
@@ -208,18 +210,18 @@ def _moved(a: Array, b: Array, n: int) -> np.ndarray:
     same = same_bits(a, b)
     if same.ndim == 0 or same.shape[0] == 0 or same.shape[0] % n:
         return np.zeros(n, bool)
-    moved: np.ndarray = ~same.reshape(n, -1).all(axis=1)
+    moved: Any = ~same.reshape(n, -1).all(axis=1)
     return moved
 
 
 def _moved_along(a: PyTree, b: PyTree, axis: int) -> np.ndarray:
     """Returns bool[n]: indices of an axis at which any leaf changed."""
     size = axis_size(a, axis)
-    moved = np.zeros(size, bool)
+    moved: Any = np.zeros(size, bool)
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         same = same_bits(x, y)
         if same.ndim > axis and same.shape[axis] == size:
-            moved |= ~np.moveaxis(same, axis, 0).reshape(size, -1).all(axis=1)
+            moved = moved | ~np.moveaxis(same, axis, 0).reshape(size, -1).all(axis=1)
     return moved
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe.checks.context import Context
-from jrecipe.types import Array, Key, PyTree
+from jrecipe.types import Array, PyTree
 
 # Relative difference that the order of summation makes in a network of usual depth, by the least
 # precise type it computes in. Matrix units of accelerators round float32 to about 11 bits.
@@ -21,32 +21,32 @@ _ROUNDING = {"float64": 1e-10, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-
 _ACCELERATOR = 1e-2
 
 
-def perturbed(params: PyTree, key: Key, scale: float = 0.1) -> PyTree:
+def perturbed(params: PyTree, seed: int, scale: float = 0.1) -> PyTree:
     """Returns parameters with normal noise of `scale * (std + 0.01)` added to each leaf.
+
+    The noise comes from NumPy: drawing it with JAX would compile a program for each shape.
 
     Args:
       params: pytree; leaves that are not floating point stay.
-      key: decides the noise.
+      seed: decides the noise.
       scale: size of the noise, relative to the spread of the leaf.
     """
-    leaves, structure = jax.tree.flatten(params)
+    rng = np.random.default_rng((seed % 2**32, 17))
 
-    def move(i: int, leaf: Array) -> Array:
-        if not jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.floating):
+    def move(leaf: Array) -> Array:
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
             return leaf
-        noise = jax.random.normal(jax.random.fold_in(key, i), leaf.shape, leaf.dtype)
-        return leaf + (scale * (jnp.std(leaf) + 1e-2)).astype(leaf.dtype) * noise
+        values = np.asarray(leaf).astype(np.float64)
+        noise = rng.normal(size=values.shape) * scale * (float(values.std()) + 1e-2)
+        return jnp.asarray((values + noise).astype(leaf.dtype))
 
-    return jax.tree.unflatten(structure, [move(i, leaf) for i, leaf in enumerate(leaves)])
-
-
-_perturbed = jax.jit(perturbed)
+    return jax.tree.map(move, params)
 
 
 def visible_variables(ctx: Context) -> tuple[PyTree, PyTree]:
     """Returns `(params, state)` of the task's model, every weight moved a little off its start."""
     params, state = ctx.variables()
-    return _perturbed(params, jax.random.fold_in(ctx.key, 17)), state
+    return perturbed(params, ctx.seed), state
 
 
 def trained_state(ctx: Context, steps: int = 3) -> Any:
@@ -68,6 +68,12 @@ def as_numpy(tree: PyTree) -> PyTree:
     return jax.tree.map(copy, tree)
 
 
+def same_structure(a: PyTree, b: PyTree) -> bool:
+    """Tells whether two pytrees have the same structure, their leaves aside."""
+    structure: Any = jax.tree.structure(a)
+    return bool(structure == jax.tree.structure(b))
+
+
 def same_bits(a: Array, b: Array) -> np.ndarray:
     """Returns bool of the arrays' shape: equal elements, NaN equal to NaN."""
     a, b = np.asarray(a), np.asarray(b)
@@ -85,7 +91,7 @@ def disagreement(a: PyTree, b: PyTree) -> float:
       >>> disagreement(np.array([3.0, 4.0]), np.array([3.0, 4.5])) == 0.5 / 12.5**0.5
       True
     """
-    if jax.tree.structure(a) != jax.tree.structure(b):
+    if not same_structure(a, b):
         return float("inf")
     worst = 0.0
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
@@ -107,7 +113,7 @@ def rounding(ctx: Context) -> float:
     foreign trainer by that of its parameters.
     """
     if ctx.model is not None and not ctx.foreign:
-        params, state = jax.eval_shape(ctx.variables)
+        params, state = ctx.variables()
         trace = jax.make_jaxpr(lambda p, s, x: ctx.model.apply(p, s, x)[0])  # type: ignore[union-attr]
         names = _float_types(trace(params, state, ctx.batch(2).inputs).jaxpr)
     else:

@@ -7,6 +7,7 @@ import dataclasses
 import jax
 import numpy as np
 
+from jrecipe.checks.probing import same_structure
 from jrecipe.types import Array
 
 _MIXED = 0.1  # share of entries off the commonest value from which a feature is compared by itself
@@ -110,7 +111,7 @@ def unseen_share(train: Array, other: Array, seed: int = 0) -> tuple[float, floa
 
 def leaves_in_common(train: object, other: object) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Returns `(path, train leaf, other leaf)` for leaves of equal trailing shape; else none."""
-    if not jax.tree.structure(train) == jax.tree.structure(other):  # noqa: SIM201
+    if not same_structure(train, other):
         return []
     pairs = zip(jax.tree_util.tree_leaves_with_path(train), jax.tree.leaves(other), strict=True)
     return [

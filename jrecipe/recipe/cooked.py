@@ -175,23 +175,20 @@ def final_numbers(dish: Dish, fit: Fit) -> tuple[dict[str, float], Section]:
     task = dish.task
     split = "test" if task.test is not None else "val"
     result = fit.evaluate(split, keep_outputs=True)
-    numbers: dict[str, float] = {
-        "loss": result.loss,
-        "n": result.n,
-        "loss_stderr": result.loss_stderr,
-    }
+    numbers: dict[str, float] = {"loss": result.loss, "n": result.n}
     name = getattr(task.metric, "__name__", "metric")
     if np.isfinite(result.metric):
         numbers["accuracy" if "accuracy" in name else name] = result.metric
-        numbers["metric_stderr"] = result.metric_stderr
     scale = target_scale(dish.splits) if isinstance(dish, PlannedDish) else None
     if scale is not None:
         numbers["rmse"] = float(np.sqrt(result.loss * np.mean(scale[1] ** 2)))
-        numbers["r2"] = 1.0 - result.loss
-    said = [f"{k.replace('_', ' ')} {v:.4g}" for k, v in numbers.items()]
+        targets = np.asarray(task.splits[split].take(np.arange(result.n))[1], np.float64)
+        numbers["r2"] = 1.0 - result.loss / float(max(targets.var(axis=0).mean(), 1e-12))
+    said = [f"{k.replace('_', ' ')} {v:.4g}" for k, v in numbers.items() if k != "n"]
     text = (
         f"The state with the lowest validation loss (step {fit.best_step} of {fit.steps}, D11) on "
-        f"all {result.n} examples of the {split} split: {', '.join(said)}.",
+        f"all {result.n} examples of the {split} split: {', '.join(said)} (standard error of the "
+        f"loss {result.loss_stderr:.2g}).",
         ""
         if split == "test"
         else "There is no test split; these are validation numbers, which are "

@@ -21,6 +21,8 @@ from jrecipe.train.seeds import SeedRuns
 
 SIZES = 3  # how often capacity may double
 NEAR = 0.03  # share of the way to the floor that may remain
+# Checks whose pictures a reader should see, also when they passed.
+_SHOWN = ("before-net", "init-well", "blank-inputs", "overfit-one-batch", "prediction-dynamics")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,7 +77,9 @@ def prepare(dish: Dish, context: Context, findings: tuple[Finding, ...]) -> tupl
         )
     if not said:
         said.append("Nothing had to be changed.")
-    return dish, Section(title="Skeleton and baselines: what follows", text=tuple(said))
+    shown = [figure for f in findings if f.check in _SHOWN for figure in f.figures]
+    section = Section(title="Skeleton and baselines", text=tuple(said), figures=tuple(shown))
+    return dish, section
 
 
 def overfit(dish: Dish, effort: Effort) -> tuple[Dish, SeedRuns, Finding, Section]:
@@ -210,8 +214,8 @@ def regularise(
     section = Section(
         title="Regularise",
         text=(
-            f"One change at a time, {len(effort.seeds)} seeds of {effort.rung} updates each, judged "
-            "by the lowest validation loss of each seed (early stopping, D11). A change is kept "
+            f"One change at a time, {len(effort.seeds)} seeds of {effort.rung} updates each, "
+            "judged by the lowest validation loss of each seed (early stopping, D11). A change is kept "
             "only if its gain exceeds the noise over seeds (one-sided 95 %).",
         ),
         table=Table(

@@ -1,0 +1,47 @@
+"""The commands of `jrecipe`, by name."""
+
+from __future__ import annotations
+
+import click
+
+from jrecipe import __version__
+from jrecipe.cli.group import Lazy, LazyGroup
+
+TABLE = {
+    "cook": Lazy("jrecipe.cli.cook:cook", "Look, train, check and test: the whole recipe."),
+    "check": Lazy("jrecipe.cli.check:check", "Check a task without training it to the end."),
+    "inspect": Lazy("jrecipe.cli.inspect:inspect", "Look at the data only."),
+    "fit": Lazy("jrecipe.cli.fit:fit", "Train only; can be interrupted and resumed."),
+    "predict": Lazy("jrecipe.cli.predict:predict", "Use a trained network on new files."),
+    "items": Lazy("jrecipe.cli.items:items", "List what the recipe asks, and what shows it."),
+}
+
+
+def _start(context: click.Context) -> int:
+    """Turns data, or a task of your own, into a trained network that can be trusted.
+
+    \b
+    Examples:
+      jrecipe cook digits                  bundled data, about a minute
+      jrecipe cook my_table.csv            a CSV file with a column 'label'
+      jrecipe check my_task.py:task        your own network, loss and data
+      jrecipe predict runs/digits new.png
+
+    \b
+    Exit codes: 0 all well, 1 a check failed, 2 bad input, 130 interrupted.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+    return 0
+
+
+main = LazyGroup(
+    TABLE,
+    name="jrecipe",
+    callback=click.pass_context(_start),
+    help=_start.__doc__,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    params=[],
+)
+click.version_option(__version__, prog_name="jrecipe", message="%(prog)s %(version)s")(main)

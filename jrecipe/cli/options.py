@@ -1,0 +1,101 @@
+"""Options that several commands share, each described once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Decorator = Callable[[Any], Any]
+
+
+def _listed(
+    context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    return tuple(word.strip() for part in given for word in part.split(",") if word.strip())
+
+
+target = click.argument("target")
+seed = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=0,
+    show_default=True,
+    help="Decides everything that is drawn.",
+)
+out = click.option(
+    "--out",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    help="The run's folder itself; default runs/NAME, as in --out runs/today.",
+)
+out_report = click.option(
+    "--out",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    help="Also write report.html and report.json there, as in --out checked.",
+)
+resume = click.option(
+    "--resume", is_flag=True, help="Go on with the run in --out DIR, or with the last one."
+)
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON on standard output, and nothing else."
+)
+quiet = click.option("--quiet", "-q", is_flag=True, help="No progress, and only what matters.")
+ignore = click.option(
+    "--ignore",
+    multiple=True,
+    callback=_listed,
+    metavar="CODES",
+    help="Causes, items or checks to silence, as in --ignore imbalance,B6.",
+)
+budget = click.option(
+    "--budget",
+    type=click.Choice(["quick", "full"]),
+    default="quick",
+    show_default=True,
+    help="How long the controls of the checks train.",
+)
+only = click.option(
+    "--only",
+    multiple=True,
+    callback=_listed,
+    metavar="ITEMS",
+    help="Only these items or checks, as in --only B4,B12.",
+)
+network = click.option(
+    "--network",
+    type=click.Choice(["linear", "mlp", "convnet"]),
+    help="For a data set; default convnet for pictures, else mlp.",
+)
+column = click.option(
+    "--target",
+    "column",
+    metavar="NAME",
+    help="Column, array or feature that holds the targets, as in --target price.",
+)
+data_dir = click.option(
+    "--data-dir",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Where tfds has its prepared data sets.",
+)
+with_traceback = click.option(
+    "--traceback",
+    is_flag=True,
+    expose_value=False,
+    help="Show the whole traceback of an error too.",
+)
+
+
+def together(*options: Decorator) -> Callable[[Function], Function]:
+    """Joins options into one decorator; help lists them in this order."""
+
+    def decorate(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate

@@ -1,0 +1,50 @@
+"""How a command ends early: one line on standard error and an exit code."""
+
+from __future__ import annotations
+
+import click
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+class Stop(Exception):
+    """Ends a command.
+
+    Attributes:
+      message: one line, without "jrecipe: error:" before it.
+      code: the exit code.
+    """
+
+    def __init__(self, message: str, code: int = BAD_INPUT):
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+def say_stop(error: Stop) -> None:
+    """Prints the line of a `Stop` on standard error."""
+    kind = "interrupted" if error.code == INTERRUPTED else "error"
+    click.echo(f"jrecipe: {kind}: {one_line(error.message)}", err=True)
+
+
+def one_line(text: str) -> str:
+    r"""Returns a text on one line.
+
+    Example:
+      >>> one_line("a\n  b")
+      'a b'
+    """
+    return " ".join(text.split())
+
+
+def reason(error: OSError) -> str:
+    """Returns why something could not be read or written, in words."""
+    return one_line(error.strerror or str(error) or type(error).__name__)
+
+
+def os_stop(error: OSError) -> Stop:
+    """Returns the `Stop` for an error of the file system that no command has foreseen."""
+    where = f"{error.filename}: " if error.filename else ""
+    return Stop(
+        f"{where}{reason(error)}; free space or allow the access, or name another folder with --out."
+    )
