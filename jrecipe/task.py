@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -104,6 +105,11 @@ class Task:
                 f"Task.loss needs a function (outputs, targets) -> float32[b], got {self.loss!r}; "
                 "try jr.losses.softmax_cross_entropy()."
             )
+        if any(self.loss is getattr(losses, name) for name in losses.__all__):
+            raise TaskError(
+                f"Task.loss is jr.losses.{self.loss.__name__}, which makes a loss; call it, as "
+                f"jr.losses.{self.loss.__name__}()."
+            )
         for split in ("train", "val", "test"):
             given = getattr(self, split)
             if given is None and split == "test":
@@ -139,12 +145,31 @@ class Task:
                 f"Task.batch_size is {size}, but the training split has only {rows} examples; use "
                 f"batch_size={min(32, rows)} or more data."
             )
-        if self.label_noise is not None and not 0.0 <= self.label_noise < 1.0:
-            raise TaskError(f"Task.label_noise needs a share in [0, 1), got {self.label_noise!r}.")
+        noise, axis = self.label_noise, self.causal_axis
+        if noise is not None and not (_is_number(noise) and 0.0 <= noise < 1.0):
+            raise TaskError(
+                f"Task.label_noise needs a share in [0, 1), got {noise!r}; 0.1 is one wrong label "
+                "in ten, None leaves it open."
+            )
+        if axis is not None and (not isinstance(axis, int | np.integer) or axis in (0, False)):
+            raise TaskError(
+                f"Task.causal_axis needs an axis of the inputs, got {axis!r}; axis 0 is the batch, "
+                "so tokens [b, t] have causal_axis=1."
+            )
+        for name in ("metric", "decode"):
+            given = getattr(self, name)
+            if given is not None and not callable(given):
+                raise TaskError(f"Task.{name} needs a function or None, got {given!r}.")
+        for name in ("frozen", "class_names"):
+            given = getattr(self, name)
+            if isinstance(given, str):
+                raise TaskError(
+                    f"Task.{name} needs a tuple of texts, got the text {given!r}; write "
+                    f"({given!r},)."
+                )
+            put(name, tuple(given))
         if self.metric is None:
             put("metric", metrics.for_loss(self.loss))
-        put("frozen", tuple(self.frozen))
-        put("class_names", tuple(self.class_names))
 
     def replace(self, **changes: Any) -> Task:
         """Returns a copy of the task with some fields changed."""
@@ -157,16 +182,24 @@ class Task:
         return {name: source for name, source in given.items() if source is not None}
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def spread(n: int, limit: int | None = None) -> np.ndarray:
+    """Returns the rows int[min(n, limit)] of `n`: all, or `limit` of them spread evenly."""
+    if limit is None or limit >= n:
+        return np.arange(n)
+    return np.linspace(0, n - 1, limit).astype(int)
+
+
 def read(source: Source, limit: int | None = None) -> tuple[PyTree, PyTree]:
     """Returns `(inputs, targets)` of a whole source, or of `limit` rows spread evenly over it."""
-    rows = np.arange(len(source))
-    if limit is not None and limit < len(rows):
-        rows = np.linspace(0, len(rows) - 1, limit).astype(int)
-    return source.take(rows)
+    return source.take(spread(len(source), limit))
 
 
 def validate_values(task: Task, limit: int = 100_000) -> None:
-    """Looks at the values of every split: finite inputs, targets that the loss can take (A2).
+    """Looks at the values of every split: finite inputs, targets that loss and outputs fit (A2).
 
     Args:
       task: the task to look at.
@@ -175,16 +208,21 @@ def validate_values(task: Task, limit: int = 100_000) -> None:
     Raises:
       TaskError: naming the split, the row and the way out.
     """
+    shape = None
+    if task.model is not None and task.trainer is None:
+        outputs = head_shape(task.model, task.train.take(np.arange(1))[0])
+        shape = tuple(outputs.shape[1:]) if hasattr(outputs, "shape") else None
     for split, source in task.splits.items():
-        inputs, targets = read(source, limit)
+        rows = spread(len(source), limit)
+        inputs, targets = source.take(rows)
         for what, tree in (("inputs", inputs), ("targets", targets)):
             for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
                 leaf = np.asarray(leaf)
-                if not np.issubdtype(leaf.dtype, np.floating):
+                if not jnp.issubdtype(leaf.dtype, jnp.floating):
                     continue
                 bad = ~np.isfinite(leaf.reshape(len(leaf), -1)).all(axis=1)
                 if bad.any():
-                    row = int(np.argmax(bad))
+                    row = int(rows[np.argmax(bad)])
                     where = jax.tree_util.keystr(path)
                     raise TaskError(
                         f"{split} {what}{where} have NaN or infinity in {int(bad.sum())} of "
@@ -192,7 +230,7 @@ def validate_values(task: Task, limit: int = 100_000) -> None:
                     )
         if isinstance(task.loss, losses.Loss):
             several = split == "train"  # a small held-out split may lack a class
-            task.loss.validate(targets, name=f"{split} targets", several=several)
+            task.loss.validate(targets, f"{split} targets", shape, several=several)
 
 
 def head_shape(model: Model, inputs: PyTree) -> PyTree:

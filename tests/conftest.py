@@ -15,6 +15,6 @@ _QUICK = {
     "suppress_health_check": [hypothesis.HealthCheck.too_slow],
     "print_blob": True,
 }
-hypothesis.settings.register_profile("dev", max_examples=15, **_QUICK)
-hypothesis.settings.register_profile("ci", max_examples=25, derandomize=True, **_QUICK)
+hypothesis.settings.register_profile("dev", max_examples=10, **_QUICK)
+hypothesis.settings.register_profile("ci", max_examples=20, derandomize=True, **_QUICK)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")

@@ -19,8 +19,10 @@ def random_translate(pixels: int | Array = 1) -> Augment:
         traced.
 
     Raises:
-      TaskError: if `pixels` is negative, or later if the inputs are no pictures.
+      TaskError: if `pixels` is negative or no integer, or later if the inputs are no pictures.
     """
+    if not jnp.issubdtype(jnp.result_type(pixels), jnp.integer):
+        raise TaskError(f"random_translate needs a whole number of `pixels`, got {pixels=}.")
     if not isinstance(pixels, jax.core.Tracer) and pixels < 0:
         raise TaskError(f"random_translate needs `pixels` >= 0, got {pixels=}.")
 

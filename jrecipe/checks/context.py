@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
+from jrecipe.checks.laws import Law, law_of
 from jrecipe.checks.controls import ARMS, FOREIGN_ARMS, WELL, Controls, run_controls, simplified
 from jrecipe.data.order import batch_rows
 from jrecipe.models.copies import copies
@@ -92,7 +93,50 @@ class Context:
     @functools.cached_property
     def _variables(self) -> tuple[PyTree, PyTree]:
         assert self.model is not None
-        return jax.jit(self.model.init)(jax.random.fold_in(self.key, 0), example_inputs(self.task))
+        return self._init(jax.random.fold_in(self.key, 0), example_inputs(self.task))
+
+    @functools.cached_property
+    def _init(self) -> Any:
+        assert self.model is not None
+        return jax.jit(self.model.init)
+
+    @functools.cached_property
+    def at_init(self) -> tuple[PyTree, PyTree, PyTree]:
+        """`(inputs, targets, outputs)` of up to 512 training examples before any update."""
+        inputs, targets = self.split("train", 512)  # type: ignore[misc]
+        outputs = self.predict(self.fresh_state(), inputs)
+        return inputs, targets, jax.tree.map(np.asarray, outputs)
+
+    @functools.cached_property
+    def law(self) -> Law | None:
+        """The law of the task's loss, None if it has none that is known."""
+        _, targets, outputs = self.at_init
+        return law_of(self.task.loss, outputs, targets, self.seed)
+
+    @functools.cached_property
+    def other_inits(self) -> list[tuple[PyTree, PyTree]]:
+        """`(params, outputs)` before any update from seven other seeds, on the rows of `at_init`."""
+        inputs = self.at_init[0]
+        found = []
+        for i in range(1, 8):
+            state = self.trainer.init(jax.random.fold_in(self.key, 1000 + i))
+            params = jax.tree.map(np.array, self.trainer.params(state))
+            found.append((params, jax.tree.map(np.asarray, self.predict(state, inputs))))
+        return found
+
+    @functools.cached_property
+    def pretrained(self) -> bool:
+        """Whether the task starts from given weights: no matrix depends on the seed, none is flat.
+
+        Zeros and constants are no training; they are not counted.
+        """
+        own = jax.tree.leaves(self.trainer.params(self.fresh_state()))
+        other = jax.tree.leaves(self.other_inits[0][0])
+        pairs = [
+            (np.asarray(a), b) for a, b in zip(own, other, strict=True) if np.ndim(a) >= 2
+        ]
+        pairs = [(a, b) for a, b in pairs if a.size > 1 and np.ptp(a) > 0]
+        return bool(pairs) and all(np.array_equal(a, b) for a, b in pairs)
 
     def variables(self) -> tuple[PyTree, PyTree]:
         """Returns `(params, state)` of the model at initialisation; needs a model."""
@@ -172,10 +216,27 @@ class Context:
 
     @functools.cached_property
     def bigger(self) -> Controls | None:
-        """The "real" arm with twice the capacity; None with a foreign trainer."""
-        if self.foreign or self.model is None:
+        """The "real" arm with twice the capacity; None with a foreign trainer.
+
+        Two copies that start from the same given weights are no more capacity than one: None too.
+        `copies` divides the sum by sqrt(2), which suits outputs around 0; what the average output
+        of the network is at the start is put back, so that a final bias keeps its meaning.
+        """
+        if self.foreign or self.model is None or self.pretrained:
             return None
-        task = self.task.replace(model=copies(simplified(self.task).model, 2))
+        double = copies(simplified(self.task).model, 2)
+        average = jax.tree.map(lambda x: np.mean(x, axis=0), self.at_init[2])
+
+        def apply(*args: Any, **options: Any) -> tuple[PyTree, PyTree]:
+            outputs, state = double.apply(*args, **options)
+            moved = jax.tree.map(
+                lambda x, mean: x - jnp.asarray((2**0.5 - 1) * mean, x.dtype)[None],
+                outputs,
+                average,
+            )
+            return moved, state
+
+        task = self.task.replace(model=Model(double.init, apply, name=double.name))
         start = jax.jit(task.model.init)(jax.random.fold_in(self.key, 0), example_inputs(task))
         return self._run(task, ARMS[:1], lambda arm: start)
 

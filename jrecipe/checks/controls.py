@@ -24,6 +24,7 @@ from jrecipe.data.order import batch_rows, padded_rows
 from jrecipe.task import Task, Trainer, read
 from jrecipe.train.compiled import scans_well
 from jrecipe.train.evaluate import mean_and_stderr
+from jrecipe.train.frozen import path_name
 from jrecipe.train.reference import optimizer_of
 from jrecipe.train.state import TrainState
 from jrecipe.train.step import make_loss_fn, make_update
@@ -61,10 +62,13 @@ ARMS = (
     Arm("blank", blank=True),
     Arm("shuffled", shuffled=True),
     Arm("rate/10", rate=0.1),
+    Arm("rate/100", rate=0.01),
     Arm("rate*10", rate=10.0),
     Arm("few", few=True),
     Arm("few, rate/10", few=True, rate=0.1),
     Arm("few, rate*10", few=True, rate=10.0),
+    Arm("few, rate/100", few=True, rate=0.01),
+    Arm("few, rate*100", few=True, rate=100.0),
 )
 WELL = Arm("well", well=True)
 FOREIGN_ARMS = tuple(arm for arm in ARMS if arm.rate == 1.0)
@@ -86,6 +90,10 @@ class ArmResult:
         inputs and targets.
       few_outputs: outputs on the few examples at the end.
       few: float[f], their loss.
+      val_metric: float[v], metric of each validation example at the end; NaN without a metric.
+      train_start: float[t], as `train` but before the first update.
+      few_start: float[f], as `few` but before the first update.
+      moved: parameter path -> size of its change, relative to the size of all parameters.
     """
 
     arm: Arm
@@ -97,6 +105,10 @@ class ArmResult:
     train: np.ndarray
     few_outputs: PyTree
     few: np.ndarray
+    val_metric: np.ndarray
+    train_start: np.ndarray
+    few_start: np.ndarray
+    moved: Mapping[str, float]
 
     @property
     def val_mean(self) -> tuple[float, float]:
@@ -163,10 +175,10 @@ def run_controls(
       arms: what to change.
       seed: decides batches and weights.
       steps: updates of each arm, a multiple of `STRIDE`.
-      seconds: wall time after which no further stretch of `STRIDE` updates is begun.
+      seconds: wall time, compilation aside, after which no further stretch of `STRIDE` updates is begun.
       variables: `(arm) -> (params, state)` to start from; needed without a foreign trainer.
     """
-    start = time.perf_counter()
+    start = stepping = time.perf_counter()
     task = simplified(task)
     plan = _Plan.of(task, seed, steps)
     if task.trainer is not None:
@@ -175,18 +187,22 @@ def run_controls(
         assert variables is not None
         runner = _Ours(task, plan, arms, jax.random.key(seed), [variables(arm) for arm in arms])
     probes, train_loss, looks = [runner.probe()], [], [0]
+    before, weights = runner.score(), runner.params()
     done = 0
     while done < steps:
         train_loss.append(runner.advance(done))
+        if done == 0:  # what the first stretch took to compile does not count
+            stepping = time.perf_counter()
         done += STRIDE
         probes.append(runner.probe())
         looks.append(done)
-        if time.perf_counter() - start > seconds:
+        if time.perf_counter() - stepping > seconds:
             break
     curves = np.concatenate(train_loss, axis=1)
     results = {}
+    after = runner.params()
     for i, (arm, scores) in enumerate(zip(arms, runner.score(), strict=True)):
-        val, train, few_outputs, few = scores
+        val, metric, train, few_outputs, few = scores
         results[arm.name] = ArmResult(
             arm=arm,
             steps=done,
@@ -197,6 +213,10 @@ def run_controls(
             train=np.asarray(train),
             few_outputs=jax.tree.map(np.asarray, few_outputs),
             few=np.asarray(few),
+            val_metric=np.asarray(metric)[: plan.val_rows],
+            train_start=np.asarray(before[i][2]),
+            few_start=np.asarray(before[i][4]),
+            moved=_movement(weights[i], after[i]),
         )
     return Controls(
         arms=results,
@@ -262,6 +282,9 @@ class _Plan:
         return np.broadcast_to(self.few_rows, rows.shape) if arm.few else rows
 
 
+_Scores = tuple[Array, Array, Array, PyTree, Array]
+
+
 class _Runner(Protocol):
     """Advances all arms by `STRIDE` updates at a time."""
 
@@ -271,8 +294,11 @@ class _Runner(Protocol):
     def advance(self, step: int) -> np.ndarray:
         """Makes the updates from `step` on; returns float[arms, STRIDE] training losses."""
 
-    def score(self) -> list[tuple[Array, Array, PyTree, Array]]:
-        """Returns (val losses, training losses, few outputs, few losses) per arm."""
+    def score(self) -> list[_Scores]:
+        """Returns (val losses, val metrics, training losses, few outputs, few losses) per arm."""
+
+    def params(self) -> list[dict[str, np.ndarray]]:
+        """Returns a copy of the parameters by path, per arm."""
 
 
 class _Ours:
@@ -282,7 +308,7 @@ class _Ours:
         self, task: Task, plan: _Plan, arms: Sequence[Arm], key: Key, starts: list[Any]
     ) -> None:
         self.plan, self.arms = plan, arms
-        model, loss, tx = task.model, task.loss, optimizer_of(task)
+        model, loss, tx, metric = task.model, task.loss, optimizer_of(task), task.metric
         inputs, targets = jax.tree.map(jnp.asarray, (plan.inputs, plan.targets))
         permutation = jnp.asarray(plan.permutation)
         knobs = [
@@ -323,8 +349,15 @@ class _Ours:
 
         def score(
             state: TrainState, knob: Mapping[str, Array], plan_data: PyTree
-        ) -> tuple[Array, Array, PyTree, Array]:
+        ) -> _Scores:
             val, train, few, train_targets = plan_data
+
+            def both(batch: Batch) -> tuple[Array, Array]:
+                answer = outputs(state, batch.inputs, knob)
+                value = losses.weighted(loss, answer, batch.targets)[0]
+                if metric is None:
+                    return value, jnp.full_like(value, jnp.nan)
+                return value, losses.weighted(metric, answer, batch.targets)[0]
 
             def values(batch: Batch) -> Array:
                 return losses.weighted(loss, outputs(state, batch.inputs, knob), batch.targets)[0]
@@ -335,8 +368,10 @@ class _Ours:
                 )
             )
             few_outputs = outputs(state, few.inputs, knob)
+            val_values, val_metrics = jax.lax.map(both, val)
             return (
-                jax.lax.map(values, val).reshape(-1),
+                val_values.reshape(-1),
+                val_metrics.reshape(-1),
                 values(shown),
                 few_outputs,
                 losses.weighted(loss, few_outputs, few.targets)[0],
@@ -391,7 +426,12 @@ class _Ours:
             loss[i] = [float(value) for value in values]
         return loss
 
-    def score(self) -> list[tuple[Array, Array, PyTree, Array]]:
+    def params(self) -> list[dict[str, np.ndarray]]:
+        if self.together:
+            return [_by_path(params) for params in _unstack(self.state.params, len(self.arms))]
+        return [_by_path(state.params) for state in self.states]
+
+    def score(self) -> list[_Scores]:
         if self.together:
             return _unstack(self._score(self.state, self.knobs, self.score_data), len(self.arms))
         pairs = zip(self.states, self.knobs, strict=True)
@@ -407,6 +447,8 @@ class _Foreign:
         self.trainer, self.plan, self.arms, self.key = trainer, plan, arms, key
         self.states = [trainer.init(key) for _ in arms]
         self.loss = jax.jit(lambda outputs, targets: losses.weighted(task.loss, outputs, targets))
+        metric = task.metric
+        self.metric = metric and jax.jit(lambda o, t: losses.weighted(metric, o, t)[0])
 
     def _inputs(self, arm: Arm, inputs: PyTree) -> PyTree:
         if not arm.blank:
@@ -443,7 +485,10 @@ class _Foreign:
                 self.states[i], _ = self.trainer.step(self.states[i], batch, key)
         return _fill(loss)
 
-    def score(self) -> list[tuple[Array, Array, PyTree, Array]]:
+    def params(self) -> list[dict[str, np.ndarray]]:
+        return [_by_path(self.trainer.params(state)) for state in self.states]
+
+    def score(self) -> list[_Scores]:
         results = []
         for arm, state in zip(self.arms, self.states, strict=True):
 
@@ -453,18 +498,42 @@ class _Foreign:
 
             val = self.plan.val
             parts = [
-                values(*jax.tree.map(lambda x, k=k: x[k], (val.inputs, val.targets)))[1]
+                values(*jax.tree.map(lambda x, k=k: x[k], (val.inputs, val.targets)))
                 for k in range(len(val.weights))
             ]
+            metrics = [
+                jnp.full_like(value, jnp.nan)
+                if self.metric is None
+                else self.metric(outputs, jax.tree.map(lambda x, k=k: x[k], val.targets))
+                for k, (outputs, value) in enumerate(parts)
+            ]
+            losses_ = [value for _, value in parts]
             train = values(self.plan.train.inputs, self._targets(arm, self.plan.train_rows))[1]
             few_outputs, few = values(self.plan.few.inputs, self.plan.few.targets)
-            results.append((jnp.concatenate(parts), train, few_outputs, few))
+            ends = jnp.concatenate(losses_), jnp.concatenate(metrics)
+            results.append((*ends, train, few_outputs, few))
         return results
 
 
 def _unstack(tree: PyTree, n: int) -> list[PyTree]:
     tree = jax.tree.map(np.asarray, tree)
     return [jax.tree.map(lambda x, i=i: x[i], tree) for i in range(n)]
+
+
+def _by_path(params: PyTree) -> dict[str, np.ndarray]:
+    # A copy: a foreign trainer may write into its own arrays.
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return {path_name(path): np.array(leaf, np.float64) for path, leaf in leaves}
+
+
+def _movement(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Returns how far each parameter moved, relative to the norm of all parameters at the start."""
+    total = float(np.sqrt(sum(np.sum(x**2) for x in before.values()))) or 1.0
+    return {
+        name: float(np.linalg.norm(after[name] - x)) / total
+        for name, x in before.items()
+        if name in after and after[name].shape == x.shape
+    }
 
 
 def _fill(rows: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ from jrecipe.checks.isolation import (
 from jrecipe.checks.probing import same_bits, trained_state, visible_variables
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.figures import Figure, Matrix
+from jrecipe.task import Task
 from jrecipe.types import Array, PyTree
 
 __all__ = [
@@ -78,7 +79,7 @@ class Isolation:
 
 def measure_isolation(ctx: Context) -> Isolation | None:
     """Measures which examples of a batch reach each other; None with fewer than two examples."""
-    n = min(32, max(2, min(ctx.task.batch_size, 32)))
+    n = batch_length(ctx.task)
     if len(ctx.task.train) < 2:
         return None
     batch, other = ctx.batch(n), ctx.other(n)
@@ -138,6 +139,11 @@ def measure_isolation(ctx: Context) -> Isolation | None:
     pairs = example_map(culprit, x[0], y[0])
     size = _size(culprit, x[0], y[0], pairs)
     return dataclasses.replace(found, without_statistics=repaired, pairs=pairs, size=size)
+
+
+def batch_length(task: Task) -> int:
+    """Returns how many examples are looked at together: the task's batch size, 2 to 32."""
+    return min(32, max(2, task.batch_size))
 
 
 def judge_dependencies(

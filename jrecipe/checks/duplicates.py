@@ -155,7 +155,7 @@ def judge_leakage(
     Returns:
       `(verdict, z)`: z is the excess over chance in standard errors of a difference of shares.
       FAILED needs z > 5, three rows and 1 % of the split in excess; below 1 % it is WARNED. Where
-      rows do not repeat by nature, more than half of a split of 20 rows or more fails anyway.
+      rows do not repeat by nature z > 3 suffices, and over half of 20 rows or more fails anyway.
     """
     del split
     share = shared / rows
@@ -165,7 +165,7 @@ def judge_leakage(
     z = excess / error
     if not natural and share > 0.5 and rows >= 20:
         return Verdict.FAILED, z
-    if z > 5 and excess * rows >= 3:
+    if z > (5 if natural else 3) and excess * rows >= 3:
         return (Verdict.FAILED if excess >= 0.01 else Verdict.WARNED), z
     return Verdict.PASSED, z
 

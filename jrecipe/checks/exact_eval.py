@@ -23,14 +23,15 @@ from jrecipe.checks.probing import (
     rounding,
     same_bits,
     trained_state,
-    visible_variables,
 )
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.data.source import ArraySource
+from jrecipe.train.compiled import contains_primitive
 from jrecipe.train.evaluate import Evaluation, evaluate
-from jrecipe.types import PyTree
+from jrecipe.types import Key, PyTree
 
 ITEM, CHECK = "B3", "exact-eval"
+_DRAWS = ("random_bits", "threefry2x32", "rng_bit_generator", "random_gamma")
 ROWS = {"quick": 2048, "full": 16384}
 
 
@@ -104,10 +105,20 @@ def repeat_evaluation(
 
 
 def key_gap(ctx: Context, params: PyTree, state: PyTree, inputs: PyTree) -> float:
-    """Returns the relative difference that two keys make in evaluation mode; 0 if healthy."""
+    """Returns the relative difference that two keys make in evaluation mode; 0 if healthy.
+
+    Nothing is compiled for a network whose program draws no random numbers.
+    """
     assert ctx.model is not None
     model = ctx.model
-    run = jax.jit(lambda key: model.apply(params, state, inputs, key=key)[0])
+
+    def run(key: Key) -> PyTree:
+        return model.apply(params, state, inputs, key=key)[0]
+
+    program = jax.make_jaxpr(run)(jax.random.key(1)).jaxpr
+    if not any(contains_primitive(program, name) for name in _DRAWS):
+        return 0.0
+    run = jax.jit(run)
     return disagreement(run(jax.random.key(1)), run(jax.random.key(2)))
 
 
@@ -215,7 +226,8 @@ def check_exact_eval(ctx: Context) -> Finding:
         found = repeat_evaluation(ctx, state, inputs, targets, sizes)
         if name == "moved":
             rows = jax.tree.map(lambda x: jnp.asarray(x[: sizes[1]]), inputs)
-            found = dataclasses.replace(found, keys=key_gap(ctx, *visible_variables(ctx), rows))
+            gap = key_gap(ctx, state.params, state.model_state, rows)
+            found = dataclasses.replace(found, keys=gap)
         found = dataclasses.replace(found, loss=start.loss, stderr=start.loss_stderr)
         independent = ctx.task.examples_independent
         finding = judge_exact_eval(found, tolerance=tolerance, independent=independent)

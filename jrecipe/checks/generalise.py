@@ -16,15 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe.checks.context import Context
-from jrecipe.checks.dependencies import judge_dependencies, measure_isolation
+from jrecipe.checks.dependencies import batch_length, judge_dependencies, measure_isolation
 from jrecipe.checks.exact_eval import key_gap
 from jrecipe.checks.probing import disagreement, rounding, trained_state, visible_variables
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.types import PyTree
 
 ITEM, CHECK = "B13", "generalise"
-ROWS = 8
-EAGER_LIMIT = 300  # operations up to which a network is also run without compilation
+ROWS = 8  # examples that the loop goes over
+EAGER_LIMIT = 80  # operations up to which a network is also run without compilation
 
 
 def max_disagreement(
@@ -109,9 +109,9 @@ def measure_forms(ctx: Context) -> dict[str, float]:
     Forms: "loop" (one example at a time), "losses in a loop", and for a model of the task's own
     "eager" (not compiled), "vmap" (of the single example) and "sharded" (over several devices).
     """
-    batch = ctx.batch(min(ROWS, max(2, len(ctx.task.train))))
+    batch = ctx.batch(batch_length(ctx.task))
     inputs, targets = batch.inputs, batch.targets
-    count = len(batch.weights)
+    count = min(ROWS, len(batch.weights))
     if ctx.foreign or ctx.model is None:
         trained = trained_state(ctx)
         run: Callable[[PyTree], PyTree] = lambda x: ctx.predict(trained, x)  # noqa: E731
@@ -120,9 +120,11 @@ def measure_forms(ctx: Context) -> dict[str, float]:
         run = lambda x: ctx.apply(params, state, x)[0]  # noqa: E731
     together = jax.tree.map(np.asarray, run(inputs))
     singles = [run(_row(inputs, i)) for i in range(count)]
-    gaps = {"loop": _joined(singles, together)}
+    some = jax.tree.map(lambda x: x[:count] if np.ndim(x) else x, together)
+    gaps = {"loop": _joined(singles, some)}
     if gaps["loop"] < float("inf"):
         values = ctx.losses(jax.tree.map(jnp.asarray, together), targets)
+        values = (values[0][:count], values[1][:count])
         alone = [
             ctx.losses(
                 jax.tree.map(lambda x, i=i: jnp.asarray(x[i : i + 1]), together), _row(targets, i)
@@ -182,7 +184,7 @@ def _causes(ctx: Context, first: Suspect) -> tuple[Suspect, ...]:
         return ()
     if ctx.model is not None and not ctx.foreign:
         params, state = visible_variables(ctx)
-        if key_gap(ctx, params, state, ctx.batch(ROWS).inputs) > 0:
+        if key_gap(ctx, params, state, ctx.batch(batch_length(ctx.task)).inputs) > 0:
             why = "two keys give two results in evaluation mode"
             return (Suspect(cause="eval-not-deterministic", component="eval", why=why),)
     found = measure_isolation(ctx)

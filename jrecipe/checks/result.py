@@ -47,6 +47,7 @@ CAUSES: dict[str, str] = {
     "constant-input": "all examples have the same input",
     "data-on-wrong-scale": "inputs enter the network unnormalised",
     "decay-dominates": "regularisation outweighs the loss in the update",
+    "double-softmax": "outputs that are a distribution already are normalised again by the loss",
     "duplicated-rows": "many training examples are copies of one another",
     "eval-not-deterministic": "evaluation differs from call to call, as with dropout left on",
     "eval-depends-on-batch": "evaluation of an example depends on its batch",

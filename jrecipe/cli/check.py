@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from jrecipe.checks.context import Budget
 
 
-@click.command()
+@click.command(
+    epilog=options.examples(
+        "jrecipe check digits --network mlp",
+        "jrecipe check my_task.py:task --only B4,B12",
+        "jrecipe check my_table.csv --target price --out checked",
+    )
+)
 @options.together(
     options.target,
     options.only,
@@ -53,12 +59,6 @@ def check(
 
     TARGET is `digits`, a data set (tfds:NAME, a folder, a .csv, .jsonl or .npz file), or a task of
     your own as my_task.py:task. The exit code is 1 if a check failed.
-
-    \b
-    Examples:
-      jrecipe check digits --network mlp
-      jrecipe check my_task.py:task --only B4,B12
-      jrecipe check my_table.csv --target price --out checked
     """
     if out is not None:
         refuse_run(out)
@@ -69,14 +69,14 @@ def check(
         from jrecipe.task import validate_values
 
         known_checks(only)
-        say(f"Load {target}")
+        say.briefly(f"Load {target}")
         loaded = load_target(target, seed=seed, column=column, data_dir=data_dir)
         require_splits(loaded, {"--network": network})
-        if loaded.file is None:
-            task = build_task(loaded.what, plan_for(loaded.what, network=network))
+        if loaded.splits is not None:
+            task = build_task(loaded.splits, plan_for(loaded.splits, network=network))
             validate_values(task)
         else:
-            task = loaded.what
+            task = loaded.task
         report = run(
             task,
             seed=seed,

@@ -17,19 +17,18 @@ TABLE = {
 }
 
 
+_END = """\b
+Examples:
+  jrecipe cook digits                  bundled data, about a minute
+  jrecipe cook my_table.csv            a CSV file with a column 'label'
+  jrecipe check my_task.py:task        your own network, loss and data
+  jrecipe predict runs/digits new.png
+
+Exit codes: 0 all well, 1 a check failed, 2 bad input, 130 interrupted."""
+
+
 def _start(context: click.Context) -> int:
-    """Turns data, or a task of your own, into a trained network that can be trusted.
-
-    \b
-    Examples:
-      jrecipe cook digits                  bundled data, about a minute
-      jrecipe cook my_table.csv            a CSV file with a column 'label'
-      jrecipe check my_task.py:task        your own network, loss and data
-      jrecipe predict runs/digits new.png
-
-    \b
-    Exit codes: 0 all well, 1 a check failed, 2 bad input, 130 interrupted.
-    """
+    """Turns data, or a task of your own, into a trained network that can be trusted."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
     return 0
@@ -40,6 +39,7 @@ main = LazyGroup(
     name="jrecipe",
     callback=click.pass_context(_start),
     help=_start.__doc__,
+    epilog=_END,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     params=[],

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from jrecipe.cli.stop import BAD_INPUT, INTERRUPTED, Stop, os_stop, say_stop
+from jrecipe.cli.stop import BAD_INPUT, INTERRUPTED, StopError, os_stop, say_stop
 from jrecipe.types import TaskError
 
 
@@ -66,11 +66,11 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, lazy.summary) for name, lazy in self.table.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command; Ctrl-C that it did not foresee becomes a `Stop`."""
+        """Runs the command; Ctrl-C that it did not foresee becomes a `StopError`."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise Stop("nothing was written.", INTERRUPTED) from None
+            raise StopError("nothing was written.", INTERRUPTED) from None
 
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any
@@ -88,7 +88,7 @@ class LazyGroup(click.Group):
             code = super().main(list(arguments), **extra)
             sys.stdout.flush()
             return int(code or 0)
-        except (Stop, TaskError, click.ClickException, OSError) as error:
+        except (StopError, TaskError, click.ClickException, OSError) as error:
             if "--traceback" in arguments:
                 traceback.print_exception(error)
             stop = _as_stop(error)
@@ -96,13 +96,15 @@ class LazyGroup(click.Group):
             return stop.code
 
 
-def _as_stop(error: Exception) -> Stop:
-    if isinstance(error, Stop):
+def _as_stop(error: Exception) -> StopError:
+    if isinstance(error, StopError):
         return error
     if isinstance(error, OSError):
         return os_stop(error)
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "jrecipe"
-        return Stop(f"{error.format_message().rstrip('.')}; see '{path} --help'.", BAD_INPUT)
-    return Stop(str(error), BAD_INPUT)
+        said = error.format_message().rstrip(".")
+        see = f" See '{path} --help'." if said.endswith("?") else f"; see '{path} --help'."
+        return StopError(said + see, BAD_INPUT)
+    return StopError(str(error), BAD_INPUT)

@@ -34,7 +34,9 @@ def read_human(path: str, class_names: tuple[str, ...]) -> tuple[np.ndarray, np.
         raise TaskError(f"--human {path} lacks rows and labels; {_WAY_OUT}.")
     rows, labels = stored["rows"], stored["labels"]
     if not isinstance(rows, list) or not all(type(row) is int for row in rows):
-        raise TaskError(f"--human {path}: rows are {str(rows)[:60]}, not whole numbers; {_WAY_OUT}.")
+        raise TaskError(
+            f"--human {path}: rows are {str(rows)[:60]}, not whole numbers; {_WAY_OUT}."
+        )
     if not isinstance(labels, list) or len(labels) != len(rows) or not rows:
         raise TaskError(
             f"--human {path}: labels need one entry for each of {len(rows)} rows; {_WAY_OUT}."
@@ -46,12 +48,17 @@ def _label(label: Any, class_names: tuple[str, ...], path: str) -> Any:
     if isinstance(label, str):
         if label not in class_names:
             known = ", ".join(class_names[:12]) or "none, so give numbers"
-            raise TaskError(f"--human {path}: label {label!r} is no class; the classes are {known}.")
+            raise TaskError(
+                f"--human {path}: label {label!r} is no class; the classes are {known}."
+            )
         return class_names.index(label)
     if isinstance(label, bool) or not isinstance(label, int | float):
-        raise TaskError(f"--human {path}: label {label!r} is no class name and no number; {_WAY_OUT}.")
+        raise TaskError(
+            f"--human {path}: label {label!r} is no class name and no number; {_WAY_OUT}."
+        )
     if class_names and not (isinstance(label, int) and 0 <= label < len(class_names)):
         raise TaskError(
-            f"--human {path}: label {label} is out of range 0 to {len(class_names) - 1}; {_WAY_OUT}."
+            f"--human {path}: label {label} is out of range 0 to {len(class_names) - 1}; "
+            f"{_WAY_OUT}."
         )
     return label

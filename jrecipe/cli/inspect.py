@@ -15,7 +15,11 @@ from jrecipe.cli.run_folder import refuse_run
 from jrecipe.cli.target import load_target
 
 
-@click.command()
+@click.command(
+    epilog=options.examples(
+        "jrecipe inspect digits", "jrecipe inspect my_table.csv --target price --out looked"
+    )
+)
 @options.together(
     options.target,
     options.ignore,
@@ -42,11 +46,6 @@ def inspect(
     """Look at the data only: duplicates, corrupt examples, balance (A1 to A3).
 
     TARGET is as in `jrecipe check`; nothing is trained. The exit code is 1 if a check failed.
-
-    \b
-    Examples:
-      jrecipe inspect digits
-      jrecipe inspect my_table.csv --target price --out looked
     """
     if out is not None:
         refuse_run(out)
@@ -56,13 +55,14 @@ def inspect(
         from jrecipe.recipe import check as run
         from jrecipe.report import Section
 
-        say(f"Load {target}")
+        say.briefly(f"Load {target}")
         loaded = load_target(target, seed=seed, column=column, data_dir=data_dir)
         notes: tuple[str, ...] = ()
-        if loaded.file is None:
-            task, notes = build_task(loaded.what, suggest_plan(loaded.what)), loaded.what.notes
+        splits = loaded.splits
+        if splits is not None:
+            task, notes = build_task(splits, suggest_plan(splits)), splits.notes
         else:
-            task = loaded.what
+            task = loaded.task
         report = run(
             task,
             seed=seed,

@@ -99,3 +99,8 @@ def together(*options: Decorator) -> Callable[[Function], Function]:
         return function
 
     return decorate
+
+
+def examples(*commands: str) -> str:
+    """Returns the end of a help text: commands that can be pasted."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)

@@ -8,8 +8,22 @@ from collections.abc import Callable, Iterator
 
 import click
 
-Say = Callable[[str], None]
-_HAS_A_BAR = ("The final run", "Train")  # `fit` draws a bar of its own during these
+_HAS_A_BAR = ("The final run", "Train ")  # `fit` draws a bar of its own during these
+
+
+class Say:
+    """Shows one line of text as each part begins.
+
+    Attributes:
+      briefly: `(text)`, shows it on a terminal only, where the next line takes its place.
+    """
+
+    def __init__(self, show: Callable[[str], None], briefly: Callable[[str], None]):
+        self._show = show
+        self.briefly = briefly
+
+    def __call__(self, text: str) -> None:
+        self._show(text)
 
 
 @contextlib.contextmanager
@@ -22,11 +36,9 @@ def saying(quiet: bool) -> Iterator[Say]:
     Yields:
       A function that is called with one line as each part begins.
     """
-    if quiet:
-        yield lambda text: None
-        return
-    if not sys.stderr.isatty():
-        yield lambda text: click.echo(text, err=True)
+    if quiet or not sys.stderr.isatty():
+        silent = lambda text: None  # noqa: E731
+        yield Say(silent if quiet else lambda text: click.echo(text, err=True), silent)
         return
     from rich.console import Console
     from rich.text import Text
@@ -41,6 +53,6 @@ def saying(quiet: bool) -> Iterator[Say]:
             status.start()
 
     try:
-        yield say
+        yield Say(say, say)
     finally:
         status.stop()

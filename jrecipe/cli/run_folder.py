@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jrecipe.cli.stop import Stop, reason
+from jrecipe.cli.stop import StopError, reason
 from jrecipe.types import TaskError
 
 RECORD = "run.json"
@@ -30,8 +30,8 @@ def choose_folder(name: str, out: str | None, resume: bool) -> Path:
         if out is not None:
             if not (Path(out) / RECORD).is_file():
                 raise TaskError(
-                    f"--resume: --out {out} holds no run; leave --resume out, or name the folder of "
-                    "a run."
+                    f"--resume: --out {out} holds no run; leave --resume out, or name the folder "
+                    "of a run."
                 )
             return Path(out)
         numbered = Path("runs").glob(f"{name}-*/{RECORD}")
@@ -39,8 +39,8 @@ def choose_folder(name: str, out: str | None, resume: bool) -> Path:
         records += [path for path in [Path("runs") / name / RECORD] if path.is_file()]
         if not records:
             raise TaskError(
-                f"--resume: there is no run in {Path('runs') / name}; name its folder with --out DIR, or "
-                "leave --resume out."
+                f"--resume: there is no run in {Path('runs') / name}; name its folder with "
+                "--out DIR, or leave --resume out."
             )
         return max(records, key=lambda path: path.stat().st_mtime).parent
     if out is not None:
@@ -56,8 +56,8 @@ def refuse_run(out: str) -> None:
     """Raises TaskError if a folder holds a run already."""
     if (Path(out) / RECORD).exists():
         raise TaskError(
-            f"--out {out} holds another run ({RECORD} is there); go on with it by --resume, or name "
-            "another folder."
+            f"--out {out} holds another run ({RECORD} is there); go on with it by --resume, or "
+            "name another folder."
         )
 
 
@@ -95,10 +95,12 @@ def same_run(folder: Path, wanted: Mapping[str, Any]) -> None:
         if isinstance(before, dict) and isinstance(now, dict):
             name = next(key for key in {**before, **now} if before.get(key) != now.get(key))
             before, now = before.get(name), now.get(name)
-        called = {"kind": "the command", "place": "the target"}.get(name, f"--{name.replace('_', '-')}")
+        called = {"kind": "the command", "place": "the target"}.get(
+            name, f"--{name.replace('_', '-')}"
+        )
         raise TaskError(
-            f"--resume: {called} is {now}, but the run in {folder} was started with {before}; repeat "
-            f"its command ({stored.get('command')}), or name another folder."
+            f"--resume: {called} is {now}, but the run in {folder} was started with {before}; "
+            f"repeat its command ({stored.get('command')}), or name another folder."
         )
 
 
@@ -121,7 +123,7 @@ def claimed(folder: Path, record: Mapping[str, Any], *, resume: bool) -> Iterato
       resume: the run is there already; it must have been started alike.
 
     Raises:
-      Stop: if the folder cannot be written.
+      StopError: if the folder cannot be written.
     """
     if resume:
         same_run(folder, record)
@@ -132,9 +134,9 @@ def claimed(folder: Path, record: Mapping[str, Any], *, resume: bool) -> Iterato
         write_record(folder, record)
     except OSError as error:
         _leave(folder, missing)
-        raise Stop(
-            f"--out {folder} cannot be written: {reason(error)}; free space or allow the access, or "
-            "name another folder with --out."
+        raise StopError(
+            f"--out {folder} cannot be written: {reason(error)}; free space or allow the access, "
+            "or name another folder with --out."
         ) from error
     try:
         yield

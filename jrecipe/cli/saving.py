@@ -11,7 +11,7 @@ import numpy as np
 
 from jrecipe.cli.command_line import command_for
 from jrecipe.cli.run_folder import write_record
-from jrecipe.cli.stop import Stop, reason
+from jrecipe.cli.stop import StopError, reason
 from jrecipe.recipe.dish import Dish, PlannedDish, TaskDish
 from jrecipe.recipe.plan import target_scale
 from jrecipe.report.report import Report, write_whole
@@ -36,7 +36,7 @@ def save_run(
       fit: for history.jsonl, the best state and, last, the newest.
 
     Raises:
-      Stop: naming every file that could not be written, after the others have been.
+      StopError: naming every file that could not be written, after the others have been.
     """
     problems: list[str] = []
 
@@ -52,7 +52,9 @@ def save_run(
         attempt(folder / "history.jsonl", lambda: write_whole(folder / "history.jsonl", lines))
         best = folder / "best"
         if fit.best_step not in checkpoint_steps(best):
-            attempt(best / str(fit.best_step), lambda: save_checkpoint(best, fit.best_step, fit.best))
+            attempt(
+                best / str(fit.best_step), lambda: save_checkpoint(best, fit.best_step, fit.best)
+            )
         # Resuming starts from the newest of these, so everything it needs is there before.
         newest = folder / "checkpoints"
         if not problems:
@@ -65,7 +67,7 @@ def save_run(
         again = command_for(arguments, folder, resume=(folder / "run.json").exists())
         if arguments[0] not in ("cook", "fit"):
             again = command_for(arguments, folder)
-        raise Stop(
+        raise StopError(
             f"could not write {', '.join(problems)}; free some space and run: {again} - or name "
             "another folder with --out."
         )

@@ -7,7 +7,7 @@ import click
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
-class Stop(Exception):
+class StopError(Exception):
     """Ends a command.
 
     Attributes:
@@ -21,8 +21,8 @@ class Stop(Exception):
         self.code = code
 
 
-def say_stop(error: Stop) -> None:
-    """Prints the line of a `Stop` on standard error."""
+def say_stop(error: StopError) -> None:
+    """Prints the line of a `StopError` on standard error."""
     kind = "interrupted" if error.code == INTERRUPTED else "error"
     click.echo(f"jrecipe: {kind}: {one_line(error.message)}", err=True)
 
@@ -42,9 +42,10 @@ def reason(error: OSError) -> str:
     return one_line(error.strerror or str(error) or type(error).__name__)
 
 
-def os_stop(error: OSError) -> Stop:
-    """Returns the `Stop` for an error of the file system that no command has foreseen."""
+def os_stop(error: OSError) -> StopError:
+    """Returns the `StopError` for an error of the file system that no command has foreseen."""
     where = f"{error.filename}: " if error.filename else ""
-    return Stop(
-        f"{where}{reason(error)}; free space or allow the access, or name another folder with --out."
+    return StopError(
+        f"{where}{reason(error)}; free space or allow the access, or name another folder "
+        "with --out."
     )

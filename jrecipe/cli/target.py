@@ -36,6 +36,21 @@ class Target:
     file: Path | None = None
 
     @property
+    def splits(self) -> Splits | None:
+        """The data set, None for a task."""
+        from jrecipe.data.splits import Splits
+
+        return self.what if isinstance(self.what, Splits) else None
+
+    @property
+    def task(self) -> Task:
+        """The user's own task; only if it is one."""
+        from jrecipe.task import Task
+
+        assert isinstance(self.what, Task)
+        return self.what
+
+    @property
     def place(self) -> str:
         """The target so that it can be found from another folder."""
         if self.file is not None:
@@ -67,8 +82,8 @@ def load_target(
     for option, value in (("--target", column), ("--data-dir", data_dir)):
         if value is not None:
             raise TaskError(
-                f"{option} {value!r} is for data sets, but {text} is a task, which has its own data; "
-                f"leave {option} out."
+                f"{option} {value!r} is for data sets, but {text} is a task, which has its own "
+                f"data; leave {option} out."
             )
     file = Path(match["file"]).expanduser()
     task = load_task(file, match["name"] or "")

@@ -33,7 +33,9 @@ def load_task(file: Path, name: str) -> Task:
     from jrecipe.task import Task
 
     if not file.is_file():
-        raise TaskError(f"target '{file}:{name}': {file} does not exist; give a path as my_task.py:task.")
+        raise TaskError(
+            f"target '{file}:{name}': {file} does not exist; give a path as my_task.py:task."
+        )
     with _importable(file.resolve().parent), _blaming(file):
         module = _run(file)
         if not name or not hasattr(module, name):
@@ -62,7 +64,9 @@ def blame(error: BaseException, file: Path) -> str | None:
     """
     said = one_line(str(error))[:500]
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}; mend the file."
+        return (
+            f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}; mend the file."
+        )
     folder = file.resolve().parent
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
@@ -107,8 +111,12 @@ def _blaming(file: Path) -> Iterator[None]:
     except (Exception, SystemExit) as error:  # the user's file runs here and may raise anything
         where = blame(error, file)
         if where is None:  # raised by this module, or before a line ran (undecodable text)
-            raise error if isinstance(error, TaskError) else TaskError(
-                f"{file}: {type(error).__name__}: {one_line(str(error))}; mend the file."
+            raise (
+                error
+                if isinstance(error, TaskError)
+                else TaskError(
+                    f"{file}: {type(error).__name__}: {one_line(str(error))}; mend the file."
+                )
             ) from error
         raise TaskError(where) from error
 

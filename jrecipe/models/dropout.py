@@ -28,7 +28,9 @@ class Dropout(nn.Dropout):
             return inputs
         keep = 1.0 - jnp.asarray(self.rate)
         key = self.make_rng(self.rng_collection) if rng is None else rng
-        mask = jax.random.bernoulli(key, keep, inputs.shape)
+        shared = {axis % inputs.ndim for axis in self.broadcast_dims}
+        shape = [1 if axis in shared else size for axis, size in enumerate(inputs.shape)]
+        mask = jnp.broadcast_to(jax.random.bernoulli(key, keep, shape), inputs.shape)
         return jnp.where(mask, inputs / keep.astype(inputs.dtype), jnp.zeros_like(inputs))
 
 

@@ -163,11 +163,13 @@ def keeps(base: SeedRuns, rung: SeedRuns) -> tuple[bool, float, float]:
     """
     from scipy import stats
 
+    if not (np.isfinite(base.best).all() and np.isfinite(rung.best).all()):
+        return False, -math.inf, math.inf
     gain = base.best - rung.best
     k = len(gain)
     half = float(stats.t.ppf(0.95, k - 1) * gain.std(ddof=1) / math.sqrt(k)) if k > 1 else math.inf
     mean = float(gain.mean())
-    return bool(np.isfinite(mean) and mean - half > 0), mean, half
+    return mean - half > 0, mean, half
 
 
 def regularise(
@@ -272,7 +274,9 @@ def _span(runs: SeedRuns) -> tuple[float, float]:
 def _row(
     name: str, item: str, runs: SeedRuns, decision: tuple[bool, float, float] | None
 ) -> tuple[str, str, str, str, str]:
-    spread = f"{runs.best.mean():.4f} +- {runs.best.std(ddof=1):.4f}"
+    spread = "a seed blew up"
+    if np.isfinite(runs.best).all():
+        spread = f"{runs.best.mean():.4f} +- {runs.best.std(ddof=1):.4f}"
     if decision is None:
         return name, item, spread, "", ""
     better, gain, half = decision

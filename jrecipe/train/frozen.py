@@ -28,7 +28,7 @@ def frozen_mask(params: PyTree, patterns: Sequence[str]) -> PyTree:
     """
     names = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     for pattern in patterns:
-        if not fnmatch.filter(names, pattern):
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
             raise TaskError(
                 f"Task.frozen has the pattern {pattern!r}, which matches no parameter; "
                 f"there are {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}."

@@ -24,7 +24,8 @@ class History:
 
     def add(self, step: int, numbers: Mapping[str, float]) -> None:
         """Appends a row for `step`, the number of updates applied when it was measured."""
-        self.rows.append({"step": int(step), **{k: float(v) for k, v in numbers.items()}})
+        named = {k: float(v) for k, v in numbers.items() if k != "step"}
+        self.rows.append({"step": int(step), **named})
 
     def names(self) -> list[str]:
         """Returns the names that occur, in order of appearance."""

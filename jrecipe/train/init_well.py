@@ -16,7 +16,7 @@ from jrecipe import losses
 from jrecipe.task import Task, head_shape, read
 from jrecipe.train.frozen import path_name
 from jrecipe.train.reference import example_inputs
-from jrecipe.types import Key, Model, PyTree, TaskError
+from jrecipe.types import Array, Key, Model, PyTree, TaskError
 
 
 def find_head_bias(model: Model, params: PyTree, state: PyTree, inputs: PyTree) -> str | None:
@@ -29,35 +29,35 @@ def find_head_bias(model: Model, params: PyTree, state: PyTree, inputs: PyTree) 
       inputs: a few inputs.
     """
     outputs = jax.eval_shape(lambda p: model.apply(p, state, inputs)[0], params)
-    if len(jax.tree.leaves(outputs)) != 1 or not hasattr(outputs, "shape"):
+    if not hasattr(outputs, "shape") or not jnp.issubdtype(outputs.dtype, jnp.floating):
         return None
     leaves = jax.tree_util.tree_leaves_with_path(params)
     # One output per example may come from a bias of shape [1] or [] (a squeezed last layer).
-    shapes = [outputs.shape[-1:]] if len(outputs.shape) > 1 else [(1,), ()]
+    last = outputs.shape[-1:] if len(outputs.shape) > 1 else (1,)
+    shapes = [last, ()] if last == (1,) else [last]
     for path, leaf in reversed(leaves):
         if leaf.shape not in shapes or not jnp.issubdtype(leaf.dtype, jnp.floating):
             continue
         direction = jnp.linspace(1.0, 2.0, leaf.size, dtype=leaf.dtype).reshape(leaf.shape)
-        tangent = jax.tree_util.tree_map_with_path(
-            lambda p, x, path=path, direction=direction: (
-                direction if p == path else jnp.zeros_like(x)
-            ),
-            params,
-        )
-        moved = jax.jvp(lambda p: model.apply(p, state, inputs)[0], (params,), (tangent,))[1]
+        name = path_name(path)
+
+        def answer(value: Array, name: str = name) -> Array:
+            return model.apply(set_leaf(params, name, value), state, inputs)[0]
+
+        moved = jax.jvp(answer, (leaf,), (direction,))[1]
         want = jnp.broadcast_to(direction.astype(moved.dtype), moved.shape)
         if bool(jnp.allclose(moved, want, rtol=1e-2 if moved.dtype == jnp.bfloat16 else 1e-5)):
-            return path_name(path)
+            return name
     return None
 
 
-def set_leaf(params: PyTree, name: str, value: np.ndarray) -> PyTree:
+def set_leaf(params: PyTree, name: str, value: Array) -> PyTree:
     """Returns `params` with the leaf called `name` replaced, in its own dtype and shape."""
 
     def put(path: tuple[object, ...], leaf: jax.Array) -> jax.Array:
         if path_name(path) != name:
             return leaf
-        return jnp.broadcast_to(jnp.asarray(value, leaf.dtype), leaf.shape)
+        return jnp.asarray(value, leaf.dtype).reshape(leaf.shape)
 
     return jax.tree_util.tree_map_with_path(put, params)
 
@@ -75,14 +75,17 @@ def init_well(task: Task, limit: int = 50_000) -> Task:
       limit: training targets that are read, spread evenly.
 
     Raises:
-      TaskError: if the task has no model, the loss does not know its best constant output, or no
+      TaskError: if the task has a trainer of its own, the loss does not know its best constant output, or no
         parameter acts as a final bias.
 
     Source: Karpathy, "A Recipe for Training Neural Networks", 2019, "init well".
     """
     model, loss = task.model, task.loss
-    if model is None:
-        raise TaskError(f"init_well needs Task.model, but task {task.name!r} has only a trainer.")
+    if model is None or task.trainer is not None:
+        raise TaskError(
+            f"init_well sets Task.model's bias, but task {task.name!r} is trained by Task.trainer; "
+            "set the bias in Trainer.init."
+        )
     if not isinstance(loss, losses.Loss):
         raise TaskError(
             f"init_well needs one of jr.losses, which know their best constant; got {loss!r}."

@@ -33,4 +33,5 @@ def on_interrupt() -> Iterator[Callable[[], bool]]:
     try:
         yield lambda: asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        # None stands for a handler that was not set from Python; it cannot be put back.
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)

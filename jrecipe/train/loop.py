@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,26 +90,29 @@ class Fit:
 
     def curves(self) -> Curves:
         """Returns the learning curves as a figure."""
-        steps = self.history.steps("loss")
-        val_steps, val = self.history.steps("val_loss"), self.history["val_loss"]
-        spread = np.full(len(steps), np.nan)
-        spread[np.searchsorted(steps, val_steps[val_steps > 0])] = val[val_steps > 0]
-        known = np.isfinite(spread)
+        at, loss = self.history.steps("loss"), self.history["loss"]
+        val_at, val = self.history.steps("val_loss"), self.history["val_loss"]
+        if not len(at):  # a trainer of the user's own may not tell its loss
+            at, loss = val_at, np.full(len(val_at), np.nan)
+        known = np.isfinite(val)
+        line = np.full(len(at), np.nan)
         if known.any():  # a line through the evaluations
-            spread = np.interp(steps, steps[known], spread[known], left=np.nan)
+            first, last = val_at[known][[0, -1]]
+            line = np.interp(at, val_at[known], val[known])
+            line[(at < first) | (at > last)] = np.nan
         return Curves(
             title=f"{self.task.name}: loss while training",
-            x=steps,
-            lines={"training batch": self.history["loss"], "validation, exact": spread},
+            x=at,
+            lines={"training batch": loss, "validation, exact": line},
             ylabel="loss",
             log_y=True,
         )
 
     def __str__(self) -> str:
         val = self.history["val_loss"]
-        best = (
-            f", best validation loss {val.min():.4g} at step {self.best_step}" if len(val) else ""
-        )
+        best = ""
+        if np.isfinite(val).any():
+            best = f", best validation loss {np.nanmin(val):.4g} at step {self.best_step}"
         more = f" ({self.problem})" if self.problem else ""
         return f"{self.task.name}: {self.steps} steps in {self.seconds:.1f} s{best}{more}"
 
@@ -158,17 +162,18 @@ def fit(
       TaskError: if an argument or a value in the data cannot be used.
       OSError: if `out` cannot be written.
     """
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
-        raise TaskError(f"fit needs steps as an integer >= 1, got {steps!r}.")
+    _require_count("steps", steps)
     eval_every = max(1, math.ceil(steps / 10)) if eval_every is None else eval_every
-    if eval_every < 1:
-        raise TaskError(f"fit needs eval_every >= 1, got {eval_every!r}.")
+    _require_count("eval_every", eval_every)
+    if resume and out is None:
+        raise TaskError("fit got resume=True without `out`; name the folder of the run to resume.")
     validate_values(task)
     trainer = trainer_of(task)
     state = trainer.init(jax.random.key(seed))
     history, start, best, best_step, best_loss = History(), 0, state, 0, math.inf
     folder = None if out is None else Path(out)
     if folder is not None:
+        _require_arrays(state)
         found = checkpoint_steps(folder / "checkpoints")
         if found and not resume:
             raise TaskError(
@@ -177,13 +182,14 @@ def fit(
             )
         folder.mkdir(parents=True, exist_ok=True)
         if found:
-            state = load_checkpoint(folder / "checkpoints", state)
             start = found[-1]
+            state = load_checkpoint(folder / "checkpoints", state, start)
+            if not (folder / "history.jsonl").is_file():
+                raise TaskError(f"fit cannot resume {str(folder)!r}: history.jsonl is not there.")
             history = History.load(folder / "history.jsonl").until(start)
-            best_step = checkpoint_steps(folder / "best")[-1]
+            best_step = max((s for s in checkpoint_steps(folder / "best") if s <= start), default=0)
             best = load_checkpoint(folder / "best", state, best_step)
-            best_loss = float(np.nanmin(history["val_loss"]))
-    start = min(start, steps)
+            best_loss = min(map(_nan_is_worst, history["val_loss"]), default=math.inf)
 
     def measure(step: int) -> dict[str, float]:
         result = evaluate(trainer.predict, state, task.val, task.loss, metric=task.metric)
@@ -194,12 +200,13 @@ def fit(
         return row
 
     def save(step: int) -> None:
-        if folder is None:
+        if folder is None or step in checkpoint_steps(folder / "checkpoints"):
             return
-        save_checkpoint(folder / "checkpoints", step, state)
+        # What a resume reads beside the checkpoint comes first: a full disk leaves no half of it.
         if best_step not in checkpoint_steps(folder / "best"):
             save_checkpoint(folder / "best", best_step, best)
         history.save(folder / "history.jsonl")
+        save_checkpoint(folder / "checkpoints", step, state)
 
     problem, step = "", start
     with (
@@ -210,7 +217,7 @@ def fit(
         run = _foreign_chunk(task, seed) if task.trainer is not None else _chunk(task, state, seed)
         if start == 0:
             best_loss = _nan_is_worst(measure(0)["val_loss"])
-            best = _copy(state) if task.trainer is None else state
+            best = _copy(state)
         while step < steps and not interrupted() and not problem:
             due = min((step // eval_every + 1) * eval_every, steps)
             count = min(due - step, 100)
@@ -224,8 +231,7 @@ def fit(
                 row = measure(step)
                 shown |= {name: row[name] for name in ("val_loss", "val_metric") if name in row}
                 if row["val_loss"] < best_loss:
-                    best_loss, best_step = row["val_loss"], step
-                    best = _copy(state) if task.trainer is None else state
+                    best_loss, best_step, best = row["val_loss"], step, _copy(state)
             advance(step, shown)
         save(step)
     return Fit(
@@ -243,9 +249,36 @@ def fit(
     )
 
 
+def _require_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise TaskError(f"fit needs {name} as an integer >= 1, got {value!r}.")
+
+
+def _require_arrays(state: PyTree) -> None:
+    """Raises TaskError if a state holds what a checkpoint cannot."""
+    for leaf in jax.tree.leaves(state):
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float):
+            raise TaskError(
+                f"fit got `out`, but Trainer.init returned a state with a {type(leaf).__name__}, "
+                "which no checkpoint can hold; make the state a pytree of arrays, or leave `out`."
+            )
+
+
 def _copy(state: PyTree) -> PyTree:
-    """Copies every buffer: the train step donates its own."""
-    return jax.tree.map(jnp.copy, state)
+    """Copies every leaf: a step donates its state, and a user's own may change it in place."""
+
+    def duplicate(leaf: Any) -> Any:
+        if isinstance(leaf, jax.Array):
+            return jnp.copy(leaf)
+        try:
+            return copy.deepcopy(leaf)
+        except TypeError as error:
+            raise TaskError(
+                f"Trainer.init returned a state with a {type(leaf).__name__}, which cannot be "
+                f"copied ({error}); keep to a pytree of arrays."
+            ) from error
+
+    return jax.tree.map(duplicate, state)
 
 
 def _nan_is_worst(loss: float) -> float:
@@ -257,7 +290,7 @@ def _blow_up(history: History, step: int, count: int) -> str:
     rows = [row for row in history.rows[-count:] if "loss" in row]
     for row in rows:
         if not math.isfinite(row["loss"]):
-            before = [r for r in history.rows if "loss" in r and r["step"] < row["step"]]
+            before = [r for r in history.rows if "grad_norm" in r and r["step"] < row["step"]]
             norm = f"; grad_norm was {before[-1]['grad_norm']:.3g} before" if before else ""
             return f"the loss became {row['loss']} at step {int(row['step'])}{norm}"
     return ""
@@ -326,7 +359,20 @@ def _foreign_chunk(task: Task, seed: int) -> Chunk:
 
 
 def scalars(metrics: Any) -> dict[str, float]:
-    """Returns the scalars among a foreign trainer's metrics by name; a lone scalar is the loss."""
-    if not isinstance(metrics, dict):
-        metrics = {"loss": metrics} if np.ndim(metrics) == 0 and metrics is not None else {}
-    return {str(k): float(v) for k, v in metrics.items() if np.ndim(v) == 0 and v is not None}
+    """Returns the numbers among a foreign trainer's metrics by name; a lone number is the loss.
+
+    "step" and names that start with "val_" are left out: the history has its own.
+    """
+    if not isinstance(metrics, Mapping):
+        metrics = {"loss": metrics}
+    named = {str(k): v for k, v in metrics.items() if _is_scalar(v)}
+    own = [name for name in named if name == "step" or name.startswith("val_")]
+    return {name: float(v) for name, v in named.items() if name not in own}
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, int | float):
+        return True
+    dtype = getattr(value, "dtype", None)  # of NumPy or JAX
+    real = dtype is not None and (jnp.issubdtype(dtype, jnp.number) or dtype == bool)
+    return bool(real and value.ndim == 0 and not jnp.issubdtype(dtype, jnp.complexfloating))

@@ -19,7 +19,7 @@ import numpy as np
 from jrecipe import losses
 from jrecipe.data.order import batch_rows, padded_rows
 from jrecipe.data.source import in_memory
-from jrecipe.task import Task, read
+from jrecipe.task import Task, read, spread
 from jrecipe.train.compiled import scans_well
 from jrecipe.train.evaluate import evaluate
 from jrecipe.train.loop import fit
@@ -157,13 +157,20 @@ def fit_seeds(task: Task, steps: int, seeds: Sequence[int], looks: int = 10) -> 
       steps: updates of each seed; rounded up to a multiple of `looks`.
       seeds: one arm each.
       looks: evaluations in a run.
+
+    Raises:
+      KeyboardInterrupt: if Ctrl-C was pressed.
     """
     if task.trainer is None and in_memory(task.train) and in_memory(task.val):
         arms = Arms(task)
         if arms.scans_well(()):
             return arms.run(seeds, steps, looks)
     every = max(1, -(-steps // looks))
-    fits = [fit(task, every * looks, seed=s, eval_every=every, progress=False) for s in seeds]
+    fits = []
+    for seed in seeds:
+        fits.append(fit(task, every * looks, seed=seed, eval_every=every, progress=False))
+        if fits[-1].interrupted:  # a part of the seeds is no answer
+            raise KeyboardInterrupt
     at = every * np.arange(1, looks + 1)
 
     def padded(values: np.ndarray) -> np.ndarray:  # a run that blew up ends early
@@ -173,8 +180,7 @@ def fit_seeds(task: Task, steps: int, seeds: Sequence[int], looks: int = 10) -> 
         return np.array([loss[i : i + every].mean() for i in range(0, len(loss), every)])
 
     def train_end(state: Any) -> float:
-        rows = np.linspace(0, len(task.train) - 1, min(TRAIN_ROWS, len(task.train))).astype(int)
-        part = _Rows(task.train, rows)
+        part = _Rows(task.train, spread(len(task.train), TRAIN_ROWS))
         return evaluate(trainer_of(task).predict, state, part, task.loss).loss
 
     return SeedRuns(

@@ -70,6 +70,16 @@ def make_update(
     def total(x: Array) -> Array:
         return x if axis_name is None else jax.lax.psum(x, axis_name)
 
+    def own(params: PyTree) -> PyTree:
+        """Gives each part its own copy: `shard_map` sums the gradients of shared ones by itself."""
+        if axis_name is None:
+            return params
+        zero = 0 * jax.lax.axis_index(axis_name)  # not the same on every part, as far as JAX knows
+        return jax.tree.map(lambda x: x + zero.astype(x.dtype), params)
+
+    def mean(x: Array) -> Array:  # counters advance alike everywhere
+        return jax.lax.pmean(x, axis_name) if jnp.issubdtype(x.dtype, jnp.inexact) else x
+
     def update(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
         if axis_name is not None:
             key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
@@ -80,10 +90,11 @@ def make_update(
             count = jnp.maximum(total(jax.lax.stop_gradient(weight.sum())), 1e-8)
             return (value * weight).sum() / count, model_state
 
-        (loss, model_state), grads = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+        params = own(state.params)
+        (loss, model_state), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
         if axis_name is not None:
             loss, grads = jax.lax.psum((loss, grads), axis_name)
-            model_state = jax.lax.pmean(model_state, axis_name)
+            model_state = jax.tree.map(mean, model_state)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         metrics = {"loss": loss, "grad_norm": optax.tree.norm(grads)}
         state = dataclasses.replace(

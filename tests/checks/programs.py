@@ -33,7 +33,10 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 def digit_splits(train: int = 400, val: int = 150) -> dict[str, Any]:
     """The splits of a task on digits."""
     x, y = digits()
-    return {"train": (x[:train], y[:train]), "val": (x[train : train + val], y[train : train + val])}
+    return {
+        "train": (x[:train], y[:train]),
+        "val": (x[train : train + val], y[train : train + val]),
+    }
 
 
 def task(model: Any = None, loss: Any = None, **changes: Any) -> jr.Task:
@@ -65,6 +68,17 @@ def first_cause(findings: list[Finding]) -> str:
 Apply = Callable[..., Any]
 
 
+def weights(rows: int, columns: int) -> jax.Array:
+    """Always the same weights, from NumPy: XLA takes long to compile its normal draws."""
+    rng = np.random.default_rng(rows)
+    return jnp.asarray(rng.normal(size=(rows, columns)) / rows**0.5, jnp.float32)
+
+
+def constant(key: Any, shape: tuple[int, int], dtype: Any = jnp.float32) -> jax.Array:
+    """The same as an initialiser of Flax."""
+    return weights(*shape).astype(dtype)
+
+
 def two_layers(
     between: Apply | None = None, before: Apply | None = None, after: Apply | None = None, width=16
 ) -> jr.Model:
@@ -76,12 +90,8 @@ def two_layers(
     before, between, after = (f or keep for f in (before, between, after))
 
     def init(key: Any, inputs: Any) -> tuple[Any, Any]:
-        one, two = jax.random.split(key)
         size = inputs[0].size
-        return {
-            "w1": jax.random.normal(one, (size, width)) / size**0.5,
-            "w2": jax.random.normal(two, (width, CLASSES)) / width**0.5,
-        }, {}
+        return {"w1": weights(size, width), "w2": weights(width, CLASSES)}, {}
 
     def apply(params, state, inputs, *, key=None, train=False):
         x = before(inputs.reshape(inputs.shape[0], -1).astype(jnp.float32), train)
@@ -99,21 +109,21 @@ class NormNet(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
-        x = nn.Dense(16)(inputs)
+        x = nn.Dense(16, kernel_init=constant)(inputs)
         x = nn.BatchNorm(use_running_average=not train)(x)
         x = nn.Dropout(0.3, deterministic=not (train or self.always_drop))(nn.relu(x))
         if train and self.mix_in_training:
             x = x + 0.1 * jnp.roll(x, 1, axis=0)
-        return nn.Dense(CLASSES)(x)
+        return nn.Dense(CLASSES, kernel_init=constant)(x)
 
 
 class BatchStatistics(nnx.Module):
     """An NNX network whose BatchNorm uses the batch in evaluation too."""
 
     def __init__(self, rngs: nnx.Rngs):
-        self.first = nnx.Linear(64, 16, rngs=rngs)
+        self.first = nnx.Linear(64, 16, kernel_init=constant, rngs=rngs)
         self.norm = nnx.BatchNorm(16, rngs=rngs)
-        self.last = nnx.Linear(16, CLASSES, rngs=rngs)
+        self.last = nnx.Linear(16, CLASSES, kernel_init=constant, rngs=rngs)
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         x = self.norm(self.first(inputs), use_running_average=False)
@@ -177,11 +187,7 @@ def language_model(see: str = "past", vocabulary: int = 12) -> jr.Model:
     """A running mean of embeddings; `see` is "past", "one ahead", "before" (strictly) or "all"."""
 
     def init(key, inputs):
-        one, two = jax.random.split(key)
-        return {
-            "table": jax.random.normal(one, (vocabulary, 8)),
-            "head": jnp.zeros((8, vocabulary)),
-        }, {}
+        return {"table": weights(vocabulary, 8), "head": jnp.zeros((8, vocabulary))}, {}
 
     def apply(params, state, inputs, *, key=None, train=False):
         x = params["table"][inputs]

@@ -238,9 +238,7 @@ def dict_inputs(seed: int) -> jr.Task:
     class Two(nn.Module):
         @nn.compact
         def __call__(self, inputs: Any) -> Any:
-            x = jnp.concatenate(
-                [inputs["pixels"], nn.Embed(2, 4)(inputs["side"])], axis=-1
-            )
+            x = jnp.concatenate([inputs["pixels"], nn.Embed(2, 4)(inputs["side"])], axis=-1)
             return nn.Dense(10)(nn.relu(nn.Dense(64)(x)))
 
     def wrap(split: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -279,9 +277,7 @@ def foreign(task: jr.Task, **parts: Any) -> jr.Task:
         def step(self, batch: Any, key: Any) -> float:
             args = (self.params, self.state, batch.inputs, batch.targets, key)
             value, grads = value_and_grad(*args)
-            self.velocity = jax.tree.map(
-                lambda v, g: 0.9 * v + np.asarray(g), self.velocity, grads
-            )
+            self.velocity = jax.tree.map(lambda v, g: 0.9 * v + np.asarray(g), self.velocity, grads)
             new = jax.tree.map(lambda p, v: p - sign * rate * v, self.params, self.velocity)
             self.params = keep(self.params, new)
             return float(value)
@@ -342,9 +338,7 @@ def pretrained(seed: int, rate: float = 1e-5) -> jr.Task:
     task = classify(seed, data=((x[320:], y[320:]), (vx, vy)))
     params = jr.fit(task, steps=300, seed=seed).state.params
     model = dataclasses.replace(task.model, init=lambda key, inputs: (params, {}))
-    return task.replace(
-        model=model, train=(x[:320], y[:320]), optimizer=optax.adam(rate)
-    )
+    return task.replace(model=model, train=(x[:320], y[:320]), optimizer=optax.adam(rate))
 
 
 def tiny(seed: int) -> jr.Task:
@@ -490,77 +484,120 @@ def off_bias(key: Any, shape: Any, dtype: Any = jnp.float32) -> Any:
 normal = nn.initializers.normal(1.0)
 FAULTS: dict[str, tuple[Callable[[int], jr.Task], str, tuple[str, ...], str]] = {
     "coupled-decay-10": (
-        lambda s: classify(s, optimizer=decayed(10.0)), "B2", ("decay-dominates",), "optimizer",
+        lambda s: classify(s, optimizer=decayed(10.0)),
+        "B2",
+        ("decay-dominates",),
+        "optimizer",
     ),
     "decoupled-decay-100": (
         lambda s: classify(s, optimizer=optax.adamw(1e-3, weight_decay=100.0)),
-        "B2", ("decay-dominates",), "optimizer",
+        "B2",
+        ("decay-dominates",),
+        "optimizer",
     ),
     "normal-init": (
-        lambda s: classify(s, model=Net(10, kernel_init=normal)), "B4", ("init-scale",), "init",
+        lambda s: classify(s, model=Net(10, kernel_init=normal)),
+        "B4",
+        ("init-scale",),
+        "init",
     ),
     "head-bias-far-off": (
-        lambda s: classify(s, model=Net(10, bias_init=off_bias)), "B4", ("init-scale",), "init",
+        lambda s: classify(s, model=Net(10, bias_init=off_bias)),
+        "B4",
+        ("init-scale",),
+        "init",
     ),
     "mean-over-classes": (
-        lambda s: classify(s, loss=per_class), "B4", ("loss-scale",), "loss",
+        lambda s: classify(s, loss=per_class),
+        "B4",
+        ("loss-scale",),
+        "loss",
     ),
     "sum-over-batch": (lambda s: classify(s, loss=summed), "B4", ("loss-scale",), "loss"),
     "double-softmax": (double_softmax, "B4", ("double-softmax",), "head"),
     "double-softmax-user-loss": (
-        lambda s: double_softmax(s).replace(loss=plain_loss), "B4", ("double-softmax",), "head",
+        lambda s: double_softmax(s).replace(loss=plain_loss),
+        "B4",
+        ("double-softmax",),
+        "head",
     ),
     "leaked-label": (leaked, "B4", ("label-leak",), "data"),
     "imbalance-zero-bias": (
         lambda s: classify(s, model=Net(2), data=rare(s), imbalance_intended=True),
-        "B5", ("head-bias-ignores-prior",), "head",
+        "B5",
+        ("head-bias-ignores-prior",),
+        "head",
     ),
     "mean-100-zero-bias": (
-        lambda s: regress(s, data=numbers(s, 100.0)), "B5", ("head-bias-ignores-prior",), "head",
+        lambda s: regress(s, data=numbers(s, 100.0)),
+        "B5",
+        ("head-bias-ignores-prior",),
+        "head",
     ),
     "human-shuffled": (
         lambda s: classify(
             s, human=(np.arange(60), np.random.default_rng(s).permutation(digits(s)[1][1][:60]))
         ),
-        "B6", ("human-disagrees",), "labels",
+        "B6",
+        ("human-disagrees",),
+        "labels",
     ),
     "labels-shuffled": (shuffled_labels, "B7", ("inputs-ignored",), "labels"),
     "inputs-times-zero": (
         lambda s: classify(s, model=Net(10, first=lambda x: x * 0)),
-        "B7", ("inputs-ignored",), "model",
+        "B7",
+        ("inputs-ignored",),
+        "model",
     ),
     "sigmoid-for-targets-of-5": (
         lambda s: regress(s, model=Net(1, last=nn.sigmoid), data=numbers(s, 5.0)),
-        "B8", ("outputs-cannot-reach-targets",), "head",
+        "B8",
+        ("outputs-cannot-reach-targets",),
+        "head",
     ),
     "relu-on-targets-below-0": (
         lambda s: regress(s, model=Net(1, last=nn.relu), data=numbers(s, -1.0)),
-        "B8", ("outputs-cannot-reach-targets",), "head",
+        "B8",
+        ("outputs-cannot-reach-targets",),
+        "head",
     ),
     "loss-clipped": (lambda s: classify(s, loss=clipped), "B8", ("loss-clipped",), "loss"),
     "wrong-sign": (lambda s: foreign(classify(s), sign=-1.0), "B8", ("no-learning",), "step"),
     "update-discarded": (
         lambda s: foreign(classify(s), keep=lambda old, new: old),
-        "B8", ("parameters-frozen", "no-learning"), "step",
+        "B8",
+        ("parameters-frozen", "no-learning"),
+        "step",
     ),
     "set-to-zero": (
         lambda s: classify(s, optimizer=optax.set_to_zero()),
-        "B8", ("parameters-frozen", "no-learning"), "optimizer",
+        "B8",
+        ("parameters-frozen", "no-learning"),
+        "optimizer",
     ),
     "optimizer-gets-a-subset": (
-        lambda s: subset(classify(s)), "B8", ("parameters-frozen",), "optimizer",
+        lambda s: subset(classify(s)),
+        "B8",
+        ("parameters-frozen",),
+        "optimizer",
     ),
     "rate-3": (
         lambda s: classify(s, optimizer=optax.adam(3.0)),
-        "B11", ("learning-rate-too-high",), "optimizer",
+        "B11",
+        ("learning-rate-too-high",),
+        "optimizer",
     ),
     "rate-1e-9": (
         lambda s: classify(s, optimizer=optax.adam(1e-9)),
-        "B11", ("learning-rate-too-low",), "optimizer",
+        "B11",
+        ("learning-rate-too-low",),
+        "optimizer",
     ),
     "rate-diverges": (
         lambda s: regress(s, optimizer=optax.sgd(10.0)),
-        "B11", ("learning-rate-too-high",), "optimizer",
+        "B11",
+        ("learning-rate-too-high",),
+        "optimizer",
     ),
 }
 

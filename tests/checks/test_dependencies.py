@@ -58,7 +58,9 @@ def test_a_leak_between_one_pair_is_always_found(pair, seed):
 def test_dependency_map_of_any_two_axes():
     x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
     shift = lambda x: jnp.swapaxes(x, 1, 2)[..., ::-1]  # noqa: E731
-    assert np.array_equal(dependency_map(shift, x, 1, 2, others=x + 1), np.eye(5)[::-1].astype(bool))
+    assert np.array_equal(
+        dependency_map(shift, x, 1, 2, others=x + 1), np.eye(5)[::-1].astype(bool)
+    )
     with pytest.raises(ValueError, match="axis 4"):
         dependency_map(shift, x, 4, 1, others=x)
 

@@ -1,0 +1,145 @@
+"""`jrecipe cook`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jrecipe.cli import options
+from jrecipe.cli.command_line import command_for
+from jrecipe.cli.human_file import read_human
+from jrecipe.cli.printing import code_of, print_place, print_report
+from jrecipe.cli.progress import saying
+from jrecipe.cli.run_folder import choose_folder, claimed
+from jrecipe.cli.stop import INTERRUPTED, StopError, os_stop
+from jrecipe.cli.target import Target, load_target, user_code
+
+if TYPE_CHECKING:
+    from jrecipe.checks.context import Budget
+    from jrecipe.recipe.dish import Dish
+
+
+@click.command(
+    epilog=options.examples(
+        "jrecipe cook digits",
+        "jrecipe cook my_table.csv --target price --out runs/price",
+        "jrecipe cook my_task.py:task --keep-going --ignore imbalance",
+    )
+)
+@options.together(
+    options.target,
+    options.out,
+    options.seed,
+    click.option("--keep-going", is_flag=True, help="Pass gates that failed."),
+    options.resume,
+    click.option(
+        "--human",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        help='A person\'s answers on the validation split: {"rows": [0, 4], "labels": ["7", "2"]}.',
+    ),
+    options.budget,
+    options.ignore,
+    options.column,
+    options.data_dir,
+    options.as_json,
+    options.quiet,
+    options.with_traceback,
+    click.pass_obj,
+)
+def cook(
+    arguments: tuple[str, ...],
+    target: str,
+    out: str | None,
+    seed: int,
+    keep_going: bool,
+    resume: bool,
+    human: str | None,
+    budget: Budget,
+    ignore: tuple[str, ...],
+    column: str | None,
+    data_dir: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Look at the data, check, overfit, regularise, and test once.
+
+    TARGET is `digits`, a data set (tfds:NAME, a folder, a .csv, .jsonl or .npz file), or a task of
+    your own as my_task.py:task. A stage with a failed check is a gate: it stops there with exit
+    code 1. Writes report.html, report.json, history.jsonl, checkpoints and run.json.
+    """
+    folder = choose_folder("", out, resume) if out is not None else None
+    with saying(quiet) as say:
+        from jrecipe.cli.saving import save_run
+        from jrecipe.recipe import cook as run
+        from jrecipe.recipe import dish_of
+
+        say.briefly(f"Load {target}")
+        loaded = load_target(target, seed=seed, column=column, data_dir=data_dir)
+        answers = None if human is None else read_human(human, tuple(loaded.what.class_names))
+        folder = choose_folder(loaded.name, out, resume) if folder is None else folder
+        chosen = {"budget": budget, "target": column}
+        dish = dish_of(loaded.what)
+        command = command_for(arguments, folder)
+        record = _record(command, loaded, dish, seed, chosen)
+        again = command_for(arguments, folder, resume=True)
+        with claimed(folder, record, resume=resume), user_code(loaded):
+            try:
+                # A new run is written by `save_run`: so a full disk does not cost its result.
+                dinner = run(
+                    loaded.what,
+                    seed=seed,
+                    keep_going=keep_going,
+                    ignore=ignore,
+                    budget=budget,
+                    out=folder if resume else None,
+                    resume=resume,
+                    human=answers,
+                    command=command,
+                    show=say,
+                    progress=False if quiet else None,
+                )
+            except KeyboardInterrupt:
+                raise StopError(
+                    f"only the stage that ran is lost; run again with: {again}", INTERRUPTED
+                ) from None
+            except OSError as error:
+                raise StopError(f"{os_stop(error).message} Then run: {again}") from error
+    print_report(dinner.report, as_json=as_json, quiet=quiet)
+    record = _record(command, loaded, dinner.dish, seed, chosen)
+    record["status"] = (
+        "interrupted"
+        if dinner.interrupted
+        else f"stopped: {dinner.stopped}"
+        if dinner.stopped
+        else "done"
+    )
+    if dinner.report.test is not None:
+        record["test"] = dict(dinner.report.test)
+    trained = None if resume else dinner.fit
+    save_run(folder, arguments, report=dinner.report, record=record, fit=trained)
+    if dinner.interrupted:
+        assert dinner.fit is not None
+        raise StopError(f"saved after {dinner.fit.steps} updates; go on with: {again}", INTERRUPTED)
+    print_place(folder, as_json=as_json)
+    return code_of(dinner.report)
+
+
+def _record(
+    command: str, loaded: Target, dish: Dish, seed: int, chosen: dict[str, Any]
+) -> dict[str, Any]:
+    from jrecipe.cli.saving import network_record, versions
+
+    return {
+        "kind": "cook",
+        "status": "running",
+        "command": command,
+        "target": loaded.text,
+        "place": loaded.place,
+        "seed": seed,
+        "options": chosen,
+        "name": dish.task.name,
+        "network": network_record(dish),
+        "versions": versions(),
+    }

@@ -1,0 +1,235 @@
+"""`jrecipe fit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jrecipe.cli import options
+from jrecipe.cli.command_line import command_for, command_of
+from jrecipe.cli.planned import plan_for
+from jrecipe.cli.printing import code_of, print_place, print_report
+from jrecipe.cli.progress import saying
+from jrecipe.cli.run_folder import choose_folder, claimed
+from jrecipe.cli.stop import INTERRUPTED, StopError, os_stop
+from jrecipe.cli.target import Target, load_target, require_splits, user_code
+from jrecipe.types import TaskError
+
+if TYPE_CHECKING:
+    from jrecipe.recipe.dish import Dish
+    from jrecipe.report import Report
+    from jrecipe.train import Clock, Fit
+
+
+@click.command(
+    epilog=options.examples(
+        "jrecipe fit digits --steps 500 --network mlp",
+        "jrecipe fit my_task.py:task --out runs/first",
+        "jrecipe fit my_task.py:task --out runs/first --resume --steps 4000",
+    )
+)
+@options.together(
+    options.target,
+    click.option(
+        "--steps",
+        type=click.IntRange(1),
+        default=2_000,
+        show_default=True,
+        help="Updates in all, those before a --resume counted.",
+    ),
+    options.out,
+    options.resume,
+    options.network,
+    click.option("--width", type=click.IntRange(1), help="Units, or channels, of a hidden layer."),
+    click.option(
+        "--learning-rate",
+        type=click.FloatRange(0.0, min_open=True),
+        help="Of Adam; default 3e-4.",
+    ),
+    click.option("--batch-size", type=click.IntRange(1), help="Examples per update; default 64."),
+    options.seed,
+    options.column,
+    options.data_dir,
+    options.as_json,
+    options.quiet,
+    options.with_traceback,
+    click.pass_obj,
+)
+def fit(
+    arguments: tuple[str, ...],
+    target: str,
+    steps: int,
+    out: str | None,
+    resume: bool,
+    network: str | None,
+    width: int | None,
+    learning_rate: float | None,
+    batch_size: int | None,
+    seed: int,
+    column: str | None,
+    data_dir: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Train only, without checks; Ctrl-C saves and says how to go on.
+
+    TARGET is as in `jrecipe check`. Writes checkpoints, history.jsonl, report.html, report.json and
+    run.json into the run's folder.
+    """
+    folder = choose_folder("", out, resume) if out is not None else None
+    with saying(quiet) as say:
+        from jrecipe import train
+        from jrecipe.cli.saving import save_run
+
+        say.briefly(f"Load {target}")
+        loaded = load_target(target, seed=seed, column=column, data_dir=data_dir)
+        require_splits(
+            loaded, {"--network": network, "--width": width, "--learning-rate": learning_rate}
+        )
+        chosen = {
+            "network": network,
+            "width": width,
+            "learning_rate": learning_rate,
+            "batch_size": batch_size,
+        }
+        dish = _dish(loaded, chosen)
+        folder = choose_folder(loaded.name, out, resume) if folder is None else folder
+        record = _record(arguments, loaded, dish, folder, seed, {**chosen, "target": column})
+        _enough(folder, steps, resume)
+        with claimed(folder, record, resume=resume), user_code(loaded), train.Clock() as clock:
+            say.briefly(f"Train {dish.task.name}: {steps} updates")
+            try:
+                # A new run is written by `save_run`: so a full disk does not cost its result.
+                result = train.fit(
+                    dish.task,
+                    steps,
+                    seed=seed,
+                    out=folder if resume else None,
+                    resume=resume,
+                    progress=False if quiet else None,
+                )
+            except KeyboardInterrupt:
+                again = command_for(arguments, folder, resume=True)
+                raise StopError(
+                    f"this part of the training is lost; go on with: {again}", INTERRUPTED
+                ) from None
+            except OSError as error:
+                again = command_for(arguments, folder, resume=True)
+                raise StopError(f"{os_stop(error).message} Then run: {again}") from error
+    report = _report(dish, result, seed, clock, command_of(arguments))
+    _print(report, result, as_json=as_json, quiet=quiet)
+    record |= {"status": "interrupted" if result.interrupted else "done", "steps": result.steps}
+    save_run(folder, arguments, report=report, record=record, fit=None if resume else result)
+    if result.interrupted:
+        again = command_for(arguments, folder, resume=True)
+        raise StopError(
+            f"saved after {result.steps} of {steps} updates; go on with: {again}", INTERRUPTED
+        )
+    print_place(folder, as_json=as_json)
+    return code_of(report)
+
+
+def _dish(loaded: Target, chosen: dict[str, Any]) -> Dish:
+    from jrecipe.recipe.dish import PlannedDish, TaskDish
+
+    if loaded.splits is not None:
+        return PlannedDish(loaded.splits, plan_for(loaded.splits, **chosen)).well()
+    task, size = loaded.task, chosen["batch_size"]
+    if size is not None:
+        if size > len(task.train):
+            raise TaskError(
+                f"--batch-size is {size}, but the training split has only {len(task.train)} "
+                f"examples; use --batch-size {min(32, len(task.train))} or more data."
+            )
+        task = task.replace(batch_size=size)
+    return TaskDish(task, task)
+
+
+def _record(
+    arguments: tuple[str, ...],
+    loaded: Target,
+    dish: Dish,
+    folder: Path,
+    seed: int,
+    chosen: dict[str, Any],
+) -> dict[str, Any]:
+    from jrecipe.cli.saving import network_record, versions
+
+    return {
+        "kind": "fit",
+        "status": "running",
+        "command": command_for(arguments, folder),
+        "target": loaded.text,
+        "place": loaded.place,
+        "seed": seed,
+        "options": chosen,
+        "name": dish.task.name,
+        "network": network_record(dish),
+        "versions": versions(),
+    }
+
+
+def _enough(folder: Path, steps: int, resume: bool) -> None:
+    from jrecipe.train import checkpoint_steps
+
+    done = checkpoint_steps(folder / "checkpoints") if resume else []
+    if done and done[-1] > steps:
+        raise TaskError(
+            f"--steps is {steps}, but the run in {folder} has {done[-1]} updates already; give "
+            "more, or name another folder."
+        )
+
+
+def _report(dish: Dish, result: Fit, seed: int, clock: Clock, command: str) -> Report:
+    from jrecipe.checks import Finding, Suspect, Verdict
+    from jrecipe.recipe.checked import facts
+    from jrecipe.report import Report, Section
+
+    findings = []
+    if result.problem:
+        findings.append(
+            Finding(
+                item="C2",
+                check="finite-loss",
+                verdict=Verdict.FAILED,
+                evidence={"step": result.steps},
+                finding=f"Training stopped: {result.problem}.",
+                remedy="Use a lower --learning-rate, or see what `jrecipe check` finds.",
+                suspects=(
+                    Suspect(
+                        cause="not-finite",
+                        component="optimizer",
+                        why="the loss was finite at first",
+                    ),
+                ),
+            )
+        )
+    known = facts(dish.task, seed, clock, command) | {
+        "network": dish.size,
+        "steps": result.steps,
+        "best step": result.best_step,
+    }
+    for name in ("val_loss", "val_metric"):
+        if len(values := result.history[name]):
+            known[f"best {name}"] = float(
+                values[result.history.steps(name) == result.best_step][-1]
+            )
+    return Report(
+        task=dish.task.name,
+        findings=tuple(findings),
+        sections=(Section(title="Training", text=(str(result),), figures=(result.curves(),)),),
+        facts=known,
+    )
+
+
+def _print(report: Report, result: Fit, *, as_json: bool, quiet: bool) -> None:
+    if as_json or report.findings:
+        print_report(report, as_json=as_json, quiet=quiet)
+        return
+    click.echo(str(result))
+    metric = report.facts.get("best val_metric")
+    if metric is not None:
+        name = getattr(result.task.metric, "__name__", "metric")
+        click.echo(f"{name} {metric:.4g} on {len(result.task.val)} validation examples")

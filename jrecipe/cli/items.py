@@ -1,0 +1,100 @@
+"""`jrecipe items`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import click
+
+from jrecipe.cli import options
+from jrecipe.cli.printing import print_table
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One item of the recipe that can be run.
+
+    Attributes:
+      id: such as "B4".
+      stage: the part of the recipe.
+      name: of the item.
+      asks: what it asks.
+      check: name of its check, empty if it is not one.
+      function: the public name that does it.
+      command: the command that shows it.
+    """
+
+    id: str
+    stage: str
+    name: str
+    asks: str
+    check: str
+    function: str
+    command: str
+
+
+# What is no check: id, question, public name, command.
+_COOK = "jrecipe cook digits"
+_OTHERS = (
+    ("A9", "Which answers are wrong, and of which was the network surest?", "jr.cook", _COOK),
+    ("C1", "What is the plainest network for this data, and is it large enough?", "jr.cook", _COOK),
+    ("C2", "Does Adam at 3e-4 do?", "jr.fit", "jrecipe fit digits --learning-rate 3e-4"),
+    ("C3", "Which single change helps by more than the noise over seeds?", "jr.cook", _COOK),
+    ("D2", "Does changing the training inputs at random help?", "jr.augment", _COOK),
+    ("D9", "Does dropout help?", "jr.cook", _COOK),
+    ("D10", "Does weight decay help?", "jr.cook", _COOK),
+    ("D11", "At which step was the validation loss lowest?", "jr.fit", "jrecipe fit digits"),
+    ("J9", "What does it say about new files?", "", "jrecipe predict runs/digits --split test"),
+)
+_SAVE_AND_USE = "save-and-use"
+
+
+def known_items() -> tuple[Item, ...]:
+    """Returns every item that is there, in the order of the recipe."""
+    from jrecipe.checks import CHECKS
+    from jrecipe.report.items import STAGES, item_name
+    from jrecipe.report.report import recipe_order
+
+    found = [
+        Item(
+            id=check.item,
+            stage=STAGES.get(check.item[0], ""),
+            name=item_name(check.item, check.name),
+            asks=check.question,
+            check=check.name,
+            function="jr.check",
+            command="jrecipe inspect digits"
+            if check.stage == "inspect"
+            else f"jrecipe check digits --only {check.item}",
+        )
+        for check in CHECKS
+    ]
+    found += [
+        Item(
+            id=item,
+            stage=STAGES.get(item[0], "Use"),
+            name=item_name(item, _SAVE_AND_USE),
+            asks=asks,
+            check="",
+            function=function,
+            command=command,
+        )
+        for item, asks, function, command in _OTHERS
+    ]
+    return tuple(sorted(found, key=lambda item: recipe_order(item.id)))
+
+
+@click.command(epilog=options.examples("jrecipe items", "jrecipe items --json"))
+@options.together(options.as_json)
+def items(as_json: bool) -> int:
+    """List what the recipe asks, and the command that shows each item."""
+    found = known_items()
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(item) for item in found], indent=2))
+        return 0
+    print_table(
+        ("id", "stage", "name", "what it asks", "check", "function", "command"),
+        [dataclasses.astuple(item) for item in found],
+    )
+    return 0

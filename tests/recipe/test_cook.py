@@ -1,0 +1,155 @@
+"""`check` and `cook` end to end, on small real tasks."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+import jrecipe as jr
+from jrecipe.data import ArraySource
+from jrecipe.data.splits import Splits
+from jrecipe.recipe import stages
+from jrecipe.recipe.cooked import raise_if_wrong
+from jrecipe.recipe.plan import Plan, build_task
+
+
+def iris():
+    x, y = load_iris(return_X_y=True)
+    # One pair of flowers is the same; keep each once, so that no split can leak.
+    x, rows = np.unique(x, axis=0, return_index=True)
+    x, y = x[rows.argsort().argsort()], y[rows][rows.argsort().argsort()]
+    order = np.random.default_rng(0).permutation(len(x))
+    x = ((x - x.mean(0)) / x.std(0))[order].astype("float32")
+    y = y[order].astype("int32")
+    parts = [ArraySource(x[c], y[c]) for c in (slice(0, 89), slice(89, 119), slice(119, None))]
+    return Splits("iris", *parts, "classes", ("setosa", "versicolor", "virginica"))
+
+
+@pytest.fixture(scope="module")
+def small_effort():
+    """Shorter stages: what is tested is the way through them."""
+    effort = stages.Effort(rung=60, final=120, seeds=(1, 2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages.Effort, "of", classmethod(lambda cls, task: effort))
+        yield effort
+
+
+@pytest.fixture(scope="module")
+def dinner(small_effort, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    said = []
+    cooked = jr.cook(iris(), out=out, show=said.append, progress=False, command="jrecipe cook iris")
+    return cooked, out, said
+
+
+def test_every_stage_b_item_is_judged(dinner):
+    report = dinner[0].report
+    assert report.ok, str(report)
+    items = {"A1", "A2", "A3", *(f"B{i}" for i in range(1, 14)), "C1", "C3"}
+    assert set(report.by_item()) == items
+
+
+def test_the_test_split_is_scored_once_at_the_end(dinner):
+    report = dinner[0].report
+    assert report.test["n"] == len(iris().test)
+    assert report.test["accuracy"] > 0.8
+    assert report.sections[-1].title == "The test split, once"
+
+
+def test_the_story_names_the_stages_in_order(dinner):
+    titles = [section.title for section in dinner[0].report.sections]
+    order = ["The data", "Skeleton and baselines", "Overfit", "Regularise", "The test split, once"]
+    assert titles == order
+    assert any("Overfit" in line for line in dinner[2])
+
+
+def test_the_run_leaves_a_checkpoint_and_a_history(dinner):
+    out = dinner[1]
+    assert jr.train.checkpoint_steps(out / "checkpoints") == [120]
+    rows = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    assert rows[-1]["step"] == 120
+
+
+def test_the_report_saves_itself(dinner, tmp_path):
+    dinner[0].report.save(tmp_path)
+    stored = json.loads((tmp_path / "report.json").read_text())
+    assert stored["test"] == pytest.approx(dict(dinner[0].report.test))
+    assert "jrecipe cook iris" in (tmp_path / "report.html").read_text()
+    assert "Confusion" in (tmp_path / "report.html").read_text()
+
+
+def leaking():
+    good = iris()
+    val = ArraySource(*good.train.take(np.arange(20)))
+    return dataclasses.replace(good, name="leaking", val=val)
+
+
+def test_a_failed_gate_stops_before_training_and_says_what_to_do(small_effort):
+    dinner = jr.cook(leaking(), progress=False)
+    assert dinner.stopped == "inspect"
+    assert dinner.fit is None
+    assert dinner.report.test is None
+    assert not dinner.report.ok
+    assert dinner.report.likeliest().cause == "split-leakage"
+    last = dinner.report.sections[-1]
+    assert "inspect" in last.title
+    assert "--keep-going" in " ".join(last.text)
+
+
+def test_ignoring_the_cause_opens_the_gate(small_effort):
+    said = []
+
+    class ReachedError(Exception):
+        pass
+
+    def show(text):
+        said.append(text)
+        if text.startswith("B1 "):
+            raise ReachedError
+
+    with pytest.raises(ReachedError):
+        jr.cook(leaking(), ignore=("split-leakage",), show=show, progress=False)
+    assert said[-1].startswith("B1 ")
+
+
+def test_check_needs_a_task_and_known_names():
+    with pytest.raises(jr.TaskError, match=r"jr\.Task is needed, got int '3'"):
+        jr.check(3)
+    task = build_task(iris(), Plan(network="linear", batch_size=16))
+    with pytest.raises(jr.TaskError, match=r"no check 'B99'.*B13"):
+        jr.check(task, only=["B99"])
+    with pytest.raises(jr.TaskError, match=r"'tea'.*split-leakage"):
+        jr.check(task, only=["A3"], ignore=["tea"])
+
+
+def test_check_reports_facts_that_let_a_run_be_repeated():
+    task = build_task(iris(), Plan(network="linear", batch_size=16))
+    report = jr.check(task, only=["A3"], seed=7)
+    assert report.facts["seed"] == 7
+    assert report.facts["examples"]["train"] == 89
+    assert report.facts["versions"]["jrecipe"] == jr.__version__
+    assert report.facts["parameters"] == 4 * 3 + 3
+
+
+@pytest.mark.parametrize(
+    ("human", "words"),
+    [
+        (([0, 1], [2]), "as many rows as answers, got 2 and 1"),
+        (([], []), "as many rows as answers"),
+        (([0, 99], [1, 1]), "row 99, but the validation split has rows 0 to 29"),
+    ],
+)
+def test_answers_of_a_person_must_fit_the_split(human, words):
+    with pytest.raises(jr.TaskError, match=words):
+        raise_if_wrong(human, 30)
+
+
+def test_cook_refuses_values_it_cannot_train_on():
+    good = iris()
+    inputs, targets = good.train.take(np.arange(40))
+    inputs[3, 1] = np.nan
+    bad = dataclasses.replace(good, train=ArraySource(inputs, targets))
+    with pytest.raises(jr.TaskError, match=r"train inputs .* first in row 3; drop or impute"):
+        jr.cook(bad)

@@ -1,0 +1,137 @@
+"""The decisions of the stages: what is kept, and why."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from jrecipe.checks import Verdict
+from jrecipe.recipe.dish import Rung
+from jrecipe.recipe.predictions import confusion
+from jrecipe.recipe.stages import Effort, best_rate, keeps, regularise
+from jrecipe.train.seeds import SeedRuns
+
+
+def runs(*best):
+    """Returns runs whose seeds reach the given validation losses."""
+    val = np.array([[loss + 1.0, loss, loss + 0.5] for loss in best])
+    return SeedRuns(
+        seeds=tuple(range(len(best))),
+        steps=np.array([1, 2, 3]),
+        val_loss=val,
+        train_loss=val,
+        train_end=val[:, -1],
+    )
+
+
+def test_a_gain_larger_than_the_noise_over_seeds_is_kept():
+    better, gain, half = keeps(runs(1.0, 1.1, 1.05), runs(0.8, 0.9, 0.86))
+    assert better
+    assert gain == pytest.approx(0.1966, abs=1e-3)
+    assert half < gain
+
+
+def test_a_gain_within_the_noise_is_not_kept():
+    assert not keeps(runs(1.0, 1.1, 1.05), runs(0.7, 1.2, 1.0))[0]
+
+
+def test_no_gain_a_loss_or_a_run_that_blew_up_is_not_kept():
+    base = runs(1.0, 1.1, 1.05)
+    assert not keeps(base, base)[0]
+    assert not keeps(base, runs(1.2, 1.3, 1.24))[0]
+    assert not keeps(base, runs(0.5, np.inf, 0.5))[0]
+
+
+def test_one_seed_proves_nothing():
+    assert not keeps(runs(1.0), runs(0.1))[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fixed:
+    """A dish that has already been trained: its losses are given."""
+
+    name: str
+    losses: tuple[float, ...]
+    ladder: tuple[Rung, ...] = ()
+
+    def train(self, seeds, steps):
+        return runs(*self.losses)
+
+    def rungs(self, steps):
+        return self.ladder
+
+
+def test_rungs_build_on_what_was_kept_and_are_told_in_order():
+    seen = []
+
+    def change(name, losses):
+        def apply(dish):
+            seen.append((name, dish.name))
+            return dataclasses.replace(dish, name=name, losses=losses)
+
+        return Rung(name, "D2", apply)
+
+    ladder = (
+        change("harms", (1.5, 1.6, 1.55)),
+        change("helps", (0.5, 0.6, 0.55)),
+        change("helps less than helps", (0.7, 0.8, 0.75)),
+    )
+    dish = Fixed("plain", (1.0, 1.1, 1.05), ladder)
+    effort = Effort(rung=3, final=3)
+    named = []
+    kept, finding, section = regularise(dish, dish.train((), 3), effort, named.append)
+    assert kept.name == "helps"
+    assert seen == [("harms", "plain"), ("helps", "plain"), ("helps less than helps", "helps")]
+    assert named == ["harms", "helps", "helps less than helps"]
+    assert [row[-1] for row in section.table.rows] == ["", "dropped", "kept", "dropped"]
+    assert finding.verdict is Verdict.PASSED
+    assert "helps (D2) of 3" in finding.finding
+
+
+def test_a_task_without_rungs_is_skipped_with_the_reason():
+    dish = Fixed("plain", (1.0, 1.1))
+    _, finding, _ = regularise(dish, dish.train((), 3), Effort(rung=3, final=3), print)
+    assert finding.verdict is Verdict.SKIPPED
+    assert "no regulariser" in finding.finding
+
+
+def controls(**val):
+    arms = {
+        name: SimpleNamespace(
+            arm=SimpleNamespace(rate=rate),
+            val=np.full(4, val[key]),
+            val_mean=(val[key], 0.1),
+        )
+        for name, key, rate in (
+            ("real", "real", 1.0),
+            ("rate/10", "slow", 0.1),
+            ("rate*10", "fast", 10.0),
+        )
+        if key in val
+    }
+    return SimpleNamespace(arms=arms)
+
+
+def test_the_rate_with_the_lowest_validation_loss_is_taken():
+    assert best_rate(controls(real=1.0, slow=2.0, fast=0.5)) == 10.0
+    assert best_rate(controls(real=1.0, slow=0.2, fast=np.nan)) == 0.1
+
+
+def test_a_tie_leaves_the_rate_and_a_single_arm_has_no_choice():
+    assert best_rate(controls(real=1.0, slow=1.0, fast=1.0)) == 1.0
+    assert best_rate(controls(real=1.0)) == 1.0
+
+
+def test_effort_depends_on_the_data_alone_and_stays_within_limits():
+    small = Effort.of(SimpleNamespace(train=range(10), batch_size=10))
+    large = Effort.of(SimpleNamespace(train=range(10**7), batch_size=64))
+    assert small.rung == 300
+    assert large.rung == 1500
+    assert small.final <= large.final == 4000
+    assert small.rung % 10 == 0
+
+
+def test_confusion_counts_labels_by_answers():
+    table = confusion(np.array([0, 1, 1, 2]), np.array([0, 2, 1, 2]), 3)
+    assert table.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
