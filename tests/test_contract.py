@@ -158,7 +158,9 @@ def test_all_four_agree_to_rounding_when_given_equal_weights():
     for way in ("linen", "nnx", "plain"):
         task = task_of(way)
         runs[way] = jr.fit(task.replace(model=start(task.model)), 10, progress=False)
-    tree = jax.tree.unflatten(jax.tree.structure(plain().init(jax.random.key(0), jnp.zeros((1, 2)))[0]), weights)
+    tree = jax.tree.unflatten(
+        jax.tree.structure(plain().init(jax.random.key(0), jnp.zeros((1, 2)))[0]), weights
+    )
     runs["foreign"] = jr.fit(task_of("foreign").replace(trainer=foreign(tree)), 10, progress=False)
     for run in runs.values():
         np.testing.assert_allclose(run.history["loss"], runs["plain"].history["loss"], rtol=1e-4)

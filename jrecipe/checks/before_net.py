@@ -90,7 +90,7 @@ def measure_scale(leaf: Array) -> Scale:
     if values.size == 0:
         return Scale(typical=0.0, rms=0.0, large=0.0, worst=0, worst_size=0.0)
     sizes = np.quantile(table, 0.9, axis=0)
-    cut = np.minimum(values, np.quantile(values, 0.99))
+    cut = np.minimum(values, np.quantile(values, 0.99, method="lower"))
     return Scale(
         typical=float(np.median(values)),
         rms=float(np.sqrt(np.mean(cut**2))),
@@ -137,7 +137,7 @@ def judge_alike(difference: Difference, *, ordered: bool, augmented: bool = Fals
         return Verdict.PASSED
     alone = abs(difference.feature_shift) > 5 + slack
     alone |= abs(math.log(max(difference.feature_spread, 1e-30))) > math.log(10) + 2 * slack
-    return Verdict.WARNED if alone or difference.moved >= 0.1 else Verdict.PASSED
+    return Verdict.WARNED if alone or difference.moved >= 0.05 else Verdict.PASSED
 
 
 def judge_ids(*, unseen: float, chance: float, ordered: bool) -> Verdict:
@@ -322,7 +322,7 @@ def _alike(
 
 def _what_differs(difference: Difference, verdict: Verdict) -> tuple[str, str]:
     """Says what differs most, and where: the whole leaf, or one feature."""
-    if verdict is Verdict.FAILED or difference.moved >= 0.1:
+    if verdict is Verdict.FAILED or difference.moved >= 0.05:
         text = f"{difference.scale:.3g} times the scale of train"
         if not math.isnan(difference.shift):
             text += f", means shifted by {difference.shift:.2g} standard deviations"

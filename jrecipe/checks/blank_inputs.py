@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import numpy as np
 
-from jrecipe import losses
 from jrecipe.checks.context import Context
+from jrecipe.checks.controls import ArmResult
 from jrecipe.checks.intervals import paired_difference
+from jrecipe.checks.overfit_batch import few_learned
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.figures import Bars
 from jrecipe.train.evaluate import mean_and_stderr
+from jrecipe.types import PyTree
 
 ITEM, CHECK = "B7", "blank-inputs"
 
@@ -32,6 +35,11 @@ def judge_blank_inputs(
     shuffled_gap_stderr: float,
     floor: float | None,
     finished: bool,
+    metric_gain: float = float("nan"),
+    metric_gain_stderr: float = float("nan"),
+    best_look: float = 0.0,
+    learned: float = 1.0,
+    varied: bool = True,
 ) -> Finding:
     """Judges the real network against the one with blank inputs.
 
@@ -45,6 +53,15 @@ def judge_blank_inputs(
       shuffled_gap_stderr: its standard error.
       floor: loss of the best constant output on the validation targets; None if unknown.
       finished: whether training had the time it was meant to have.
+      metric_gain: mean of (metric with real inputs - with blank ones); NaN without a metric. An
+        overconfident network can lose in loss what it wins in accuracy.
+      metric_gain_stderr: its standard error.
+      best_look: largest gain during training, in standard errors over a fixed batch: a network that
+        overfits, or a density that is overconfident, is at its best before the end. Four are asked
+        for, not three, as it is the best of some twenty looks.
+      learned: share of the way to their floor that a few examples went (B8). A network that cannot
+        learn even these says nothing about its inputs.
+      varied: whether the trained network gives different answers to different inputs.
     """
     evidence = {
         "real": real,
@@ -53,6 +70,10 @@ def judge_blank_inputs(
         "gain_stderr": gain_stderr,
         "gain_over_shuffled_labels": shuffled_gap,
         "best_constant": floor,
+        "metric_gain": metric_gain,
+        "metric_gain_stderr": metric_gain_stderr,
+        "few_examples_learned": learned,
+        "outputs_vary": varied,
     }
 
     def result(verdict: Verdict, finding: str, remedy: str = "", *suspects: Suspect) -> Finding:
@@ -89,6 +110,29 @@ def judge_blank_inputs(
             "Training was cut short by its time budget before real inputs could tell; use "
             "--budget full.",
         )
+    if metric_gain > 3 * metric_gain_stderr:
+        return result(
+            Verdict.PASSED,
+            f"Real inputs raise the validation metric by {metric_gain:.3g} +- "
+            f"{metric_gain_stderr:.2g} over blank ones, though the loss is no lower "
+            f"({real:.4g} against {blank:.4g}).",
+        )
+    if best_look > 4:
+        return result(
+            Verdict.PASSED,
+            f"Real inputs beat blank ones during training by {best_look:.1f} standard errors, and "
+            f"no longer at its end ({real:.4g} against {blank:.4g}): it overfits.",
+        )
+    if np.isfinite(real) and not np.isfinite(blank):
+        return result(
+            Verdict.SKIPPED, "Trained on blank inputs the loss is not finite; nothing to compare."
+        )
+    if not learned >= 0.02 or (varied and learned < 0.5):
+        return result(
+            Verdict.SKIPPED,
+            "Real inputs do no better than blank ones, but then not even a few examples are "
+            "learned: see B8 first.",
+        )
     mislabelled = shuffled_gap <= 3 * shuffled_gap_stderr
     labels = Suspect(
         cause="inputs-ignored",
@@ -108,8 +152,33 @@ def judge_blank_inputs(
         f"difference {gain:.2g} +- {gain_stderr:.2g}).",
         "Look at pairs of inputs and labels just before the network; then at whether the "
         "gradient reaches the first layer; then train longer.",
-        *((labels, network) if mislabelled else (network, labels)),
+        *((labels, network) if mislabelled and varied else (network, labels)),
     )
+
+
+def best_look_gain(context: Context, arm: ArmResult, blank: ArmResult) -> float:
+    """Returns the largest gain of an arm over blank inputs at any look, in standard errors."""
+    targets = context.controls.probe.targets
+
+    def loss(probe: PyTree, i: int) -> np.ndarray:
+        return np.asarray(context.losses(jax.tree.map(lambda x: x[i], probe), targets)[0])
+
+    end, best = loss(blank.probe, -1), 0.0
+    for i in range(1, len(arm.looks)):
+        gain, stderr = paired_difference(end, loss(arm.probe, i))
+        if np.isfinite(gain) and stderr > 0:
+            best = max(best, gain / stderr)
+    return best
+
+
+def answers_vary(probe: PyTree) -> bool:
+    """Tells whether the last outputs in `probe` [s, p, ...] differ between examples."""
+
+    def spread(x: np.ndarray) -> bool:
+        last = np.asarray(x, np.float64)[-1]
+        return bool(np.ptp(last, axis=0).max() > 1e-5 * (np.abs(last).max() + 1e-30))
+
+    return any(spread(x) for x in jax.tree.leaves(probe))
 
 
 def check_blank_inputs(context: Context) -> Finding:
@@ -122,10 +191,11 @@ def check_blank_inputs(context: Context) -> Finding:
     gain, gain_stderr = paired_difference(blank.val, best.val)
     gap, gap_stderr = paired_difference(shuffled.val, best.val)
     blank_mean, blank_stderr = mean_and_stderr(blank.val, np.ones_like(blank.val))
-    loss, floor = context.task.loss, None
-    if isinstance(loss, losses.Loss):
+    law, floor = context.law, None
+    if law is not None:
         shape = np.shape(real.few_outputs)[1:]
-        floor = loss.uninformed(controls.val_targets, shape)
+        floor = law.scale * law.loss.uninformed(controls.val_targets, shape)
+    metric_gain, metric_stderr = paired_difference(best.val_metric, blank.val_metric)
     finding = judge_blank_inputs(
         gain=gain,
         gain_stderr=gain_stderr,
@@ -136,6 +206,11 @@ def check_blank_inputs(context: Context) -> Finding:
         shuffled_gap_stderr=gap_stderr,
         floor=floor,
         finished=real.steps >= controls.planned,
+        metric_gain=metric_gain,
+        metric_gain_stderr=metric_stderr,
+        best_look=0.0 if gain > 3 * gain_stderr else best_look_gain(context, best, blank),
+        learned=few_learned(context),
+        varied=answers_vary(best.probe),
     )
     arms = {"real inputs": best, "shuffled labels": shuffled, "blank inputs": blank}
     bars = Bars(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import numpy as np
 
 from jrecipe.checks.context import Context
 from jrecipe.checks.intervals import paired_difference
+from jrecipe.checks.overfit_batch import few_floor, find_causes
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.figures import Curves, Figure
 
@@ -22,6 +25,8 @@ def judge_capacity(
     bigger: float | None = None,
     gap: float = 0.0,
     gap_stderr: float = 0.0,
+    head_start: float = 0.0,
+    pretrained: bool = False,
     finished: bool = True,
     figures: tuple[Figure, ...] = (),
 ) -> Finding:
@@ -31,14 +36,16 @@ def judge_capacity(
       start: training loss before training.
       base: training loss at the end.
       fell: start - base.
-      fell_stderr: standard error of `base` over examples.
+      fell_stderr: its standard error over the same examples.
       bigger: training loss at the end with twice the capacity; None if it could not be built.
       gap: mean of (bigger - base) over training examples.
       gap_stderr: its standard error.
+      head_start: how much lower the network's loss was than the larger one's before training.
+      pretrained: whether the weights are given, and so perhaps trained already.
       finished: whether training had the time it was meant to have.
       figures: both learning curves.
     """
-    limit = max(4 * gap_stderr, 0.1 * max(fell, 0.0))
+    limit = max(4 * gap_stderr, 0.1 * max(fell, 0.0)) + max(head_start, 0.0)
     evidence = {
         "start": start,
         "base": base,
@@ -60,7 +67,13 @@ def judge_capacity(
             figures=figures,
         )
 
-    if not np.isfinite(base) or fell < 3 * fell_stderr:
+    if not np.isfinite(base) or not fell > 3 * fell_stderr:
+        if pretrained and np.isfinite(base):
+            return result(
+                Verdict.PASSED,
+                f"The given weights score {start:.4g} on the training set, and {base:.4g} after "
+                "training: nothing was left to lower.",
+            )
         if not finished:
             return result(
                 Verdict.SKIPPED, "Training was cut short by its time budget; use --budget full."
@@ -81,7 +94,7 @@ def judge_capacity(
         return result(
             Verdict.PASSED,
             f"Training lowers the training loss from {start:.4g} to {base:.4g}. A larger network "
-            "could not be built: it belongs to the task's own trainer.",
+            "could not be built from the task's own trainer, given weights or such outputs.",
         )
     if np.isfinite(bigger) and gap <= limit:
         sooner = "falls further" if gap < -2 * gap_stderr else "is the same within noise"
@@ -106,8 +119,8 @@ def judge_capacity(
 def check_capacity(context: Context) -> Finding:
     """Measures and judges the training loss with more capacity (B9)."""
     base = context.controls.arms["real"]
-    start = float(base.train_loss[0])
-    mean, stderr = base.train_mean
+    start, mean = float(base.train_start.mean()), base.train_mean[0]
+    fell, stderr = paired_difference(base.train_start, base.train)
     bigger = context.bigger if _adds_up(base.few_outputs) else None
     lines = {"the network": _smooth(base.train_loss)}
     numbers: dict[str, float] = {}
@@ -115,19 +128,38 @@ def check_capacity(context: Context) -> Finding:
         arm = bigger.arms["real"]
         gap, gap_stderr = paired_difference(arm.train, base.train)
         numbers = {"bigger": arm.train_mean[0], "gap": gap, "gap_stderr": gap_stderr}
+        numbers["head_start"] = float(arm.train_start.mean()) - start
         lines["twice the capacity"] = _smooth(arm.train_loss)
     curves = Curves(
         title="Training loss with a little more capacity", lines=lines, ylabel="loss", log_y=True
     )
-    return judge_capacity(
+    finding = judge_capacity(
         start=start,
         base=mean,
-        fell=start - mean,
+        fell=fell,
         fell_stderr=stderr,
+        pretrained=context.pretrained,
         finished=base.steps >= context.controls.planned,
         figures=(curves,),
         **numbers,
     )
+    if finding.ok or not np.isfinite(mean) or (bigger is not None and fell > 3 * stderr):
+        return finding
+    floor = few_floor(context)
+    first = () if floor is None else find_causes(context, floor)
+    for name, cause in (
+        ("rate/10", "learning-rate-too-high"),
+        ("rate/100", "learning-rate-too-high"),
+        ("rate*10", "learning-rate-too-low"),
+    ):
+        other = context.controls.arms.get(name)
+        if other is not None and other.train_mean[0] < 0.5 * start:
+            why = f"with {name} the training loss is {other.train_mean[0]:.4g}"
+            first = (Suspect(cause=cause, component="optimizer", why=why), *first)
+            break
+    named = {suspect.cause for suspect in first}
+    rest = tuple(suspect for suspect in finding.suspects if suspect.cause not in named)
+    return dataclasses.replace(finding, suspects=(*first, *rest))
 
 
 def _adds_up(outputs: object) -> bool:

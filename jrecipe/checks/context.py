@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
-from jrecipe.checks.laws import Law, law_of
 from jrecipe.checks.controls import ARMS, FOREIGN_ARMS, WELL, Controls, run_controls, simplified
+from jrecipe.checks.laws import Law, law_of
 from jrecipe.data.order import batch_rows
 from jrecipe.models.copies import copies
 from jrecipe.task import Task, Trainer, read
@@ -115,7 +115,7 @@ class Context:
 
     @functools.cached_property
     def other_inits(self) -> list[tuple[PyTree, PyTree]]:
-        """`(params, outputs)` before any update from seven other seeds, on the rows of `at_init`."""
+        """`(params, outputs)` before any update from seven other seeds, on `at_init`'s rows."""
         inputs = self.at_init[0]
         found = []
         for i in range(1, 8):
@@ -132,9 +132,7 @@ class Context:
         """
         own = jax.tree.leaves(self.trainer.params(self.fresh_state()))
         other = jax.tree.leaves(self.other_inits[0][0])
-        pairs = [
-            (np.asarray(a), b) for a, b in zip(own, other, strict=True) if np.ndim(a) >= 2
-        ]
+        pairs = [(np.asarray(a), b) for a, b in zip(own, other, strict=True) if np.ndim(a) >= 2]
         pairs = [(a, b) for a, b in pairs if a.size > 1 and np.ptp(a) > 0]
         return bool(pairs) and all(np.array_equal(a, b) for a, b in pairs)
 
@@ -167,7 +165,7 @@ class Context:
         """
         return self._compiled(train, without)(params, state, inputs, key)
 
-    @functools.lru_cache(maxsize=None)  # noqa: B019 - lives as long as the examination
+    @functools.cache  # noqa: B019 - lives as long as the examination
     def _compiled(self, train: bool, without: tuple[str, ...]) -> Any:
         assert self.model is not None
         model = self.model

@@ -347,9 +347,7 @@ class _Ours:
         def outputs(state: TrainState, x: PyTree, knob: Mapping[str, Array]) -> PyTree:
             return model.apply(state.params, state.model_state, blanked(x, knob))[0]
 
-        def score(
-            state: TrainState, knob: Mapping[str, Array], plan_data: PyTree
-        ) -> _Scores:
+        def score(state: TrainState, knob: Mapping[str, Array], plan_data: PyTree) -> _Scores:
             val, train, few, train_targets = plan_data
 
             def both(batch: Batch) -> tuple[Array, Array]:
@@ -526,7 +524,9 @@ def _by_path(params: PyTree) -> dict[str, np.ndarray]:
     return {path_name(path): np.array(leaf, np.float64) for path, leaf in leaves}
 
 
-def _movement(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> dict[str, float]:
+def _movement(
+    before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]
+) -> dict[str, float]:
     """Returns how far each parameter moved, relative to the norm of all parameters at the start."""
     total = float(np.sqrt(sum(np.sum(x**2) for x in before.values()))) or 1.0
     return {

@@ -12,6 +12,7 @@ import numpy as np
 
 from jrecipe import losses
 from jrecipe.checks.context import Context
+from jrecipe.checks.overfit_batch import few_floor
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.figures import Curves, Figure
 from jrecipe.types import PyTree
@@ -63,6 +64,8 @@ def judge_dynamics(
     floor: float,
     hop: float,
     wasted: float,
+    moved: float = 1.0,
+    pretrained: bool = False,
     figures: tuple[Figure, ...] = (),
 ) -> Finding:
     """Judges the learning rate from what the same training reaches with a tenth and ten times it.
@@ -70,11 +73,14 @@ def judge_dynamics(
     Args:
       start: training loss before training.
       end: training loss at the end; NaN or infinite if it diverged.
-      slower: the same with a tenth of the rate; None if not run.
+      slower: the same with a tenth or a hundredth of the rate, the better; None if not run.
       faster: the same with ten times the rate; None if not run.
       floor: lowest training loss that can be reached.
       hop: mean distance of a prediction between two looks.
       wasted: share of the predictions' way that was not progress.
+      moved: how far the weights moved, relative to their size; exactly 0 if nothing updates them,
+        which is another check's finding.
+      pretrained: whether the weights are given: fine-tuning moves little on purpose.
       figures: the predictions over time.
     """
     room = max(start - floor, 1e-12)
@@ -107,11 +113,13 @@ def judge_dynamics(
             figures=figures,
         )
 
-    if done < 0.05 and slow is not None and slow > max(0.1, done + 0.1):
+    if slow is not None and (
+        (done < 0.05 and slow > max(0.1, done + 0.1)) or (done < 0.5 and slow > 0.9)
+    ):
         return result(
             Verdict.FAILED,
-            f"The loss goes from {start:.4g} to {end:.4g}, while a tenth of the learning rate "
-            f"reaches {slower:.4g}.",
+            f"The loss goes from {start:.4g} to {end:.4g}, while a tenth of the learning rate, or "
+            f"a hundredth, reaches {slower:.4g}.",
             "Lower the learning rate tenfold.",
             Suspect(
                 cause="learning-rate-too-high",
@@ -119,7 +127,19 @@ def judge_dynamics(
                 why=f"a tenth of it gets {slow:.0%} of the way, this one {max(done, -1):.0%}",
             ),
         )
-    if abs(done) < 0.02 and fast is not None and fast > max(0.1, 5 * abs(done)):
+    if 0 < moved < 1e-4:
+        return result(
+            Verdict.WARNED,
+            f"The weights move by {moved:.1e} of their size in all of the training, and the loss "
+            f"goes from {start:.4g} to {end:.4g}.",
+            "Raise the learning rate a thousandfold: usual ones move weights by 1e-3 per update.",
+            Suspect(
+                cause="learning-rate-too-low",
+                component="optimizer",
+                why=f"the weights move by {moved:.1e} of their size",
+            ),
+        )
+    if not pretrained and abs(done) < 0.02 and fast is not None and fast > max(0.1, 5 * abs(done)):
         return result(
             Verdict.WARNED,
             f"The predictions hardly move: the loss goes from {start:.4g} to {end:.4g}, with ten "
@@ -146,7 +166,9 @@ def check_dynamics(context: Context) -> Finding:
     leaf = jax.tree.leaves(real.probe)[0]
     predictions = as_predictions(leaf, kind)
     hop, wasted, _ = jitter(predictions)
-    floor = context.task.loss_floor or 0.0
+    known = few_floor(context)
+    start = float(real.train_start.mean())
+    floor = min(float(np.min(real.train)), start) if known is None else known
     end = lambda name: (  # noqa: E731
         float(np.mean(controls.arms[name].train)) if name in controls.arms else None
     )
@@ -164,15 +186,22 @@ def check_dynamics(context: Context) -> Finding:
         *_tracks(predictions, controls.probe.targets, real.looks, kind),
     )
     return judge_dynamics(
-        start=float(real.train_loss[0]),
+        start=start,
         end=float(np.mean(real.train)),
-        slower=end("rate/10"),
+        slower=_best(end("rate/10"), end("rate/100")),
         faster=end("rate*10"),
-        floor=min(floor, float(real.train_loss[0])),
+        floor=min(floor, start),
+        moved=float(np.sqrt(sum(size**2 for size in real.moved.values()))),
+        pretrained=context.pretrained,
         hop=hop,
         wasted=wasted,
         figures=figures,
     )
+
+
+def _best(*ends: float | None) -> float | None:
+    finite = [end for end in ends if end is not None and np.isfinite(end)]
+    return min(finite) if finite else None
 
 
 def _tracks(

@@ -7,6 +7,8 @@ constant, and shows the curve with and without that part.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from jrecipe import losses
@@ -18,7 +20,14 @@ ITEM, CHECK = "B5", "init-well"
 
 
 def judge_init_bias(
-    *, offset: float, floor: float, unit: float, can_set: bool, figures: tuple[Figure, ...] = ()
+    *,
+    offset: float,
+    floor: float,
+    unit: float,
+    can_set: bool,
+    noise: float = 0.0,
+    per_target: float = 0.0,
+    figures: tuple[Figure, ...] = (),
 ) -> Finding:
     """Judges the average output of the untrained network against the best constant.
 
@@ -27,10 +36,14 @@ def judge_init_bias(
       floor: loss of the best constant output.
       unit: natural size of a difference in this loss.
       can_set: whether `jr.init_well` found a final bias to set.
+      noise: what random weights, not the bias, lawfully add to `offset`: its standard error over
+        seeds, as a cost. Four times it is two standard deviations, as the cost is quadratic.
+      per_target: numbers in a constant output over number of targets. The best constant fits its
+        own targets better than the next by about that share of `unit`.
       figures: learning curves with and without.
     """
     excess = offset - floor
-    limit = 0.25 * unit
+    limit = (0.25 + per_target) * unit + 4.0 * noise
     evidence = {"average_output": offset, "best_constant": floor, "excess": excess, "limit": limit}
     if excess <= limit:
         return Finding(
@@ -63,18 +76,48 @@ def judge_init_bias(
     )
 
 
+def average_output(
+    loss: losses.Loss, outputs: np.ndarray, others: Sequence[np.ndarray]
+) -> tuple[np.ndarray, float]:
+    """Averages untrained outputs over examples and seeds, so that what is left is the bias.
+
+    Random last weights give every network an average output of its own; over seeds that cancels.
+
+    Args:
+      loss: for what a spread costs.
+      outputs: float[b, ...] of the network.
+      others: the same from other seeds.
+
+    Returns:
+      The average output float[...], and what its standard error costs. Where all seeds give the
+      same outputs, the spread over examples stands in for that over seeds.
+    """
+    means = np.stack([np.asarray(x, np.float64).mean(axis=0) for x in (outputs, *others)])
+    if np.ptp(means, axis=0).max() == 0:
+        return means[0], max(loss.spread_cost(outputs), 0.0)
+    return means.mean(axis=0), max(loss.spread_cost(means), 0.0) / len(means)
+
+
 def check_init_bias(context: Context) -> Finding:
     """Measures and judges the initial average output (B5)."""
-    loss = context.task.loss
-    if not isinstance(loss, losses.Loss):
+    law = context.law
+    if law is None:
         return Finding(
             item=ITEM,
             check=CHECK,
             verdict=Verdict.SKIPPED,
             finding="The loss does not know its best constant output; jr.losses do.",
         )
-    inputs = context.split("train", 512)[0]  # type: ignore[index]
-    outputs = np.asarray(context.predict(context.fresh_state(), inputs), np.float64)
+    loss, scale = law.loss, law.scale
+    outputs = np.asarray(context.at_init[2], np.float64)
+    if not np.isfinite(outputs).all():
+        return Finding(
+            item=ITEM,
+            check=CHECK,
+            verdict=Verdict.SKIPPED,
+            finding="The untrained outputs are not finite, see B4.",
+        )
+    average, noise = average_output(loss, outputs, [x for _, x in context.other_inits])
     targets = context.split("train", 50_000)[1]  # type: ignore[index]
     shape = outputs.shape[1:]
     figures: tuple[Figure, ...] = ()
@@ -88,14 +131,16 @@ def check_init_bias(context: Context) -> Finding:
             Curves(
                 title="The first updates, with and without a well initialised final bias",
                 lines={name: line[:60] for name, line in lines.items()},
-                levels={"best constant output": floor},
+                levels={"best constant output": scale * floor},
                 ylabel="loss of the training batch",
             ),
         )
     return judge_init_bias(
-        offset=loss.constant_loss(outputs.mean(axis=0), targets),
-        floor=loss.uninformed(targets, shape),
-        unit=loss.unit(targets, shape),
+        offset=scale * loss.constant_loss(average, targets),
+        floor=scale * loss.uninformed(targets, shape),
+        unit=scale * loss.unit(targets, shape),
+        noise=scale * noise,
+        per_target=shape[-1] / len(targets) if shape else 1.0 / len(targets),
         can_set=context.well_initialised is not None,
         figures=figures,
     )

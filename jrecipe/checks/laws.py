@@ -2,7 +2,7 @@
 
 A loss is a function of outputs and targets alone, so it can be asked about outputs that no network
 made. If on random outputs it is a constant multiple of a known loss, for every example, it is that
-loss up to its scale; the scale, and whether it changes with the batch, is a finding of its own (B4).
+loss up to its scale; the scale, and whether it changes with the batch, is a finding of its own.
 """
 
 from __future__ import annotations
@@ -83,15 +83,15 @@ def law_of(loss: LossFunction, outputs: PyTree, targets: PyTree, seed: int = 0) 
     rows = min(len(outputs), 64)
     # Spread out, so that losses that agree at small outputs (Huber and L2) are told apart.
     drawn = 3.0 * np.random.default_rng(seed).normal(size=(rows, *outputs.shape[1:]))
-    drawn, targets = jnp.asarray(drawn, jnp.float32), np.asarray(targets)[:rows]
-    value, weight = losses.weighted(loss, drawn, targets)
+    asked, targets = jnp.asarray(drawn, jnp.float32), np.asarray(targets)[:rows]
+    value, weight = losses.weighted(loss, asked, targets)
     if not np.allclose(weight, weight[0]):
         return None
-    half = losses.weighted(loss, drawn[: rows // 2], targets[: rows // 2])[0]
+    half = losses.weighted(loss, asked[: rows // 2], targets[: rows // 2])[0]
     for known in _KNOWN:
         try:
             known.validate(targets, shape=tuple(outputs.shape[1:]), several=False)
-            reference = np.asarray(losses.weighted(known, drawn, targets)[0], np.float64)
+            reference = np.asarray(losses.weighted(known, asked, targets)[0], np.float64)
         except TaskError:  # this known loss does not take such targets
             continue
         scale = _constant_ratio(value, reference)
@@ -113,7 +113,7 @@ def _constant_ratio(value: jax.Array, reference: np.ndarray) -> float | None:
 
 
 def is_distribution(outputs: PyTree) -> bool:
-    """Tells whether outputs [..., c] with c > 1 are non-negative and sum to 1 along the last axis."""
+    """Tells whether outputs [..., c] with c > 1 are non-negative and sum to 1 over c."""
     if not hasattr(outputs, "shape") or np.ndim(outputs) < 2 or np.shape(outputs)[-1] < 2:
         return False
     rows = np.asarray(outputs, np.float64)

@@ -17,12 +17,12 @@ import numpy as np
 
 from jrecipe import losses
 from jrecipe.checks.context import Context
+from jrecipe.checks.laws import Law, is_distribution
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.train.evaluate import mean_and_stderr
 from jrecipe.types import LossFunction, PyTree
 
 ITEM, CHECK = "B4", "loss-at-init"
-ROWS = 512
 
 
 def shuffled_loss(
@@ -58,6 +58,12 @@ def judge_loss_at_init(
     offset: float | None = None,
     spread: float | None = None,
     unit: float | None = None,
+    known: Law | None = None,
+    distribution: bool = False,
+    pretrained: bool = False,
+    labels: bool = True,
+    inputs_rms: float = 1.0,
+    outputs_rms: float = 0.0,
 ) -> Finding:
     """Judges the loss before the first update.
 
@@ -71,6 +77,13 @@ def judge_loss_at_init(
       offset: loss of the average output as a constant; None if unknown.
       spread: what the measured spread of the outputs lawfully costs; None if unknown.
       unit: natural size of a difference in this loss (1 nat; the variance of the targets).
+      known: the law of the loss, with its scale.
+      distribution: whether the outputs are probabilities already.
+      pretrained: whether the weights are given rather than drawn; such a network is informed.
+      labels: whether the targets are labels. Where they are numbers an untrained network may do
+        better than chance on purpose: a residual connection passes its inputs on.
+      inputs_rms: root mean square of the inputs, 1 if standardised.
+      outputs_rms: root mean square of the outputs.
 
     Source: Karpathy, "A Recipe for Training Neural Networks", 2019, "verify loss @ init".
     """
@@ -102,6 +115,39 @@ def judge_loss_at_init(
             "Look for log(0), a division by zero, or inputs that are not finite.",
             Suspect(cause="not-finite", component="loss", why=f"the untrained loss is {loss}"),
         )
+    if known is not None and distribution and known.loss.kind in ("classes", "tokens"):
+        return result(
+            Verdict.FAILED,
+            "The network's outputs are probabilities that sum to 1, and the loss takes logits: it "
+            "normalises them a second time.",
+            "Drop the softmax at the end of the network, or use a loss of probabilities.",
+            Suspect(
+                cause="double-softmax",
+                component="head",
+                where="last axis of the outputs",
+                why="every row of outputs is non-negative and sums to 1",
+            ),
+        )
+    if known is not None and known.loss.kind != "number":
+        evidence |= {"scale": known.scale, "scale_with_half_the_examples": known.scale_half}
+        if known.depends_on_batch or known.per_class:
+            how = (
+                f"{known.scale:.4g} times with {known.rows} examples and {known.scale_half:.4g} "
+                f"times with {known.rows // 2}"
+                if known.depends_on_batch
+                else f"1/{known.classes} times"
+            )
+            return result(
+                Verdict.FAILED,
+                f"The loss of one example is {how} its {known.loss.name}.",
+                "Give one number per example: no sum or mean over the batch, none over classes.",
+                Suspect(
+                    cause="loss-scale",
+                    component="loss",
+                    where="batch axis" if known.depends_on_batch else "class axis",
+                    why=f"measured on outputs drawn at random, it is {how} {known.loss.name}",
+                ),
+            )
     slack = 4 * max(shuffled_sd, 1e-6 * max(1.0, abs(shuffled)))
     evidence |= {"low": shuffled - slack, "high": shuffled + slack}
     if floor is not None and zero is not None and offset is not None and spread is not None:
@@ -109,11 +155,18 @@ def judge_loss_at_init(
         noise = 4 * stderr if math.isfinite(stderr) else 0.0
         low, high = floor - noise, offset + max(spread, 0.0) + noise
         evidence |= {"low": low, "high": high}
-        if loss < low - 1e-3 * unit:
+        informed = loss < shuffled - slack
+        if loss < low - 1e-3 * unit and (
+            pretrained or (informed and known is not None and known.loss.kind == "number")
+        ):
             return result(
-                Verdict.FAILED,
-                f"The untrained loss is {loss:.4g}, below the {floor:.4g} of the best constant.",
-                "The loss is scaled down (averaged over classes too?), or the labels leak in.",
+                Verdict.PASSED,
+                f"The loss before the first update is {loss:.4g}, below the {floor:.4g} of the "
+                "best constant: the network starts informed, by given weights or by passing its "
+                "inputs on.",
+            )
+        if loss < low - 1e-3 * unit:
+            suspects = (
                 Suspect(
                     cause="loss-scale",
                     component="loss",
@@ -122,15 +175,21 @@ def judge_loss_at_init(
                 Suspect(
                     cause="label-leak",
                     component="data",
-                    why="an untrained network cannot know the labels",
+                    where="inputs",
+                    why="an untrained network cannot know the labels; with shuffled ones its loss "
+                    f"is {shuffled:.4g}",
                 ),
             )
-        if spread > 2 * unit:
             return result(
                 Verdict.FAILED,
-                f"The untrained outputs are spread so widely that this alone costs {spread:.3g} "
-                f"(loss {loss:.4g}, an uninformed network has {zero:.4g}).",
-                "Initialise the last layer with zeros or small values; normalise the inputs.",
+                f"The untrained loss is {loss:.4g}, below the {floor:.4g} of the best constant.",
+                "The loss is scaled down (averaged over classes too?), or the labels leak in.",
+                *(suspects[::-1] if informed else suspects),
+            )
+        if spread > 2 * unit:
+            # Usual initialisers keep the size of what enters: outputs then are as large as inputs.
+            wide = inputs_rms > 3 and outputs_rms < 3 * inputs_rms
+            suspects = (
                 Suspect(
                     cause="init-scale",
                     component="init",
@@ -138,8 +197,19 @@ def judge_loss_at_init(
                     why=f"the spread of the outputs costs {spread:.3g}, lawful is about 0.5",
                 ),
                 Suspect(
-                    cause="data-on-wrong-scale", component="data", why="large inputs do the same"
+                    cause="data-on-wrong-scale",
+                    component="data",
+                    where="inputs",
+                    why=f"the inputs have root mean square {inputs_rms:.3g}, the outputs "
+                    f"{outputs_rms:.3g}",
                 ),
+            )
+            return result(
+                Verdict.FAILED,
+                f"The untrained outputs are spread so widely that this alone costs {spread:.3g} "
+                f"(loss {loss:.4g}, an uninformed network has {zero:.4g}).",
+                "Initialise the last layer with zeros or small values; normalise the inputs.",
+                *(suspects[::-1] if wide else suspects),
             )
         if offset > zero + 2 * unit + 0.25 * abs(zero):
             return result(
@@ -170,7 +240,7 @@ def judge_loss_at_init(
             f"The untrained loss is {loss:.4g}; an uninformed network scores {low:.4g} to "
             f"{high:.4g}.",
         )
-    if abs(loss - shuffled) > slack and loss < shuffled:
+    if loss < shuffled - slack and not pretrained and known is None and labels:
         return result(
             Verdict.WARNED,
             f"The untrained loss {loss:.4g} is lower than with shuffled targets, {shuffled:.4g}.",
@@ -189,22 +259,40 @@ def judge_loss_at_init(
 def check_loss_at_init(context: Context) -> Finding:
     """Measures and judges the loss of the untrained network (B4)."""
     loss = context.task.loss
-    inputs, targets = context.split("train", ROWS)  # type: ignore[misc]
-    outputs = context.predict(context.fresh_state(), inputs)
+    inputs, targets, outputs = context.at_init
     value, weight = context.losses(outputs, targets)
     mean, stderr = mean_and_stderr(np.asarray(value), np.asarray(weight))
     shuffled, shuffled_sd = shuffled_loss(loss, outputs, targets, context.seed)
-    law: dict[str, float] = {}
-    if isinstance(loss, losses.Loss):
+    known, law = context.law, {}
+    if known is not None and math.isfinite(mean):
         shape = tuple(outputs.shape[1:])
         every = context.split("train", 50_000)[1]  # type: ignore[index]
+        average = np.asarray(outputs, np.float64).mean(axis=0)
+        of = known.loss
         law = {
-            "floor": loss.uninformed(every, shape),
-            "zero": loss.zero_outputs(every, shape),
-            "offset": loss.constant_loss(np.asarray(outputs, np.float64).mean(axis=0), every),
-            "spread": loss.spread_cost(outputs),
-            "unit": loss.unit(every, shape),
+            "floor": known.scale * of.uninformed(every, shape),
+            "zero": known.scale * of.zero_outputs(every, shape),
+            "offset": known.scale * of.constant_loss(average, every),
+            "spread": known.scale * of.spread_cost(outputs),
+            "unit": known.scale * of.unit(every, shape),
         }
     return judge_loss_at_init(
-        loss=mean, stderr=stderr, shuffled=shuffled, shuffled_sd=shuffled_sd, **law
+        loss=mean,
+        stderr=stderr,
+        shuffled=shuffled,
+        shuffled_sd=shuffled_sd,
+        known=known,
+        distribution=is_distribution(outputs),
+        # Asked only where it matters, as it takes a second initialisation.
+        pretrained=mean < shuffled and context.pretrained,
+        labels=all(np.asarray(x).dtype.kind in "iub" for x in jax.tree.leaves(targets)),
+        inputs_rms=_rms(inputs),
+        outputs_rms=_rms(outputs),
+        **law,
     )
+
+
+def _rms(tree: PyTree) -> float:
+    leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(tree)]
+    leaves = [x for x in leaves if x.size]
+    return max((float(np.sqrt(np.mean(x**2))) for x in leaves), default=0.0)

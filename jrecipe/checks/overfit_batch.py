@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fnmatch
+import functools
+from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
 from jrecipe.checks.context import Context
-from jrecipe.checks.controls import ArmResult
+from jrecipe.checks.controls import ArmResult, simplified
+from jrecipe.checks.laws import is_distribution
 from jrecipe.checks.result import Finding, Suspect, Verdict
+from jrecipe.checks.simplify import measure_decay
 from jrecipe.figures import Curves, Figure, Table
-from jrecipe.types import PyTree
+from jrecipe.train.frozen import path_name
+from jrecipe.train.step import make_loss_fn
+from jrecipe.types import LossFunction, PyTree
 
 ITEM, CHECK = "B8", "overfit-one-batch"
 
@@ -35,6 +42,7 @@ def judge_overfit_batch(
     distinct: bool = True,
     finished: bool = True,
     figures: tuple[Figure, ...] = (),
+    causes: tuple[Suspect, ...] = (),
 ) -> Finding:
     """Judges training on a few examples, over and over.
 
@@ -48,6 +56,7 @@ def judge_overfit_batch(
       distinct: whether the inputs differ from each other.
       finished: whether training had the time it was meant to have.
       figures: labels and predictions side by side, curves.
+      causes: what the measurements point at, likeliest first; see `find_causes`.
     """
     done = (start - reached) / max(start - floor, 1e-12)
     evidence = {
@@ -98,12 +107,16 @@ def judge_overfit_batch(
             f"({start:.4g} to {reached:.4g}).",
             "Follow the gradient: does it reach every parameter, with the right sign, and does the "
             "optimiser get the parameters that are used?",
-            Suspect(
-                cause="no-learning",
-                component="step",
-                why=f"loss {start:.4g} before, {reached:.4g} after {steps} updates",
+            *causes,
+            *_unless(
+                causes,
+                Suspect(
+                    cause="no-learning",
+                    component="step",
+                    why=f"loss {start:.4g} before, {reached:.4g} after {steps} updates",
+                ),
+                Suspect(cause="outputs-cannot-reach-targets", component="head"),
             ),
-            Suspect(cause="outputs-cannot-reach-targets", component="model"),
         )
     return result(
         Verdict.FAILED,
@@ -111,43 +124,213 @@ def judge_overfit_batch(
         f"({start:.4g} at the start, {floor:.4g} possible).",
         "Look for outputs whose range or axis does not fit the targets (a second softmax, a "
         "sigmoid or ReLU at the end), a loss that is clipped, or layers that are frozen.",
-        Suspect(
-            cause="outputs-cannot-reach-targets",
-            component="head",
-            why=f"only {done:.0%} of the way to the floor",
+        *causes,
+        *_unless(
+            causes,
+            Suspect(
+                cause="outputs-cannot-reach-targets",
+                component="head",
+                why=f"only {done:.0%} of the way to the floor",
+            ),
+            Suspect(cause="loss-clipped", component="loss"),
         ),
-        Suspect(cause="loss-clipped", component="loss"),
-        Suspect(cause="parameters-frozen", component="optimizer"),
     )
+
+
+def _unless(causes: Sequence[Suspect], *others: Suspect) -> tuple[Suspect, ...]:
+    named = {suspect.cause for suspect in causes}
+    return tuple(suspect for suspect in others if suspect.cause not in named)
+
+
+def few_floor(context: Context) -> float | None:
+    """Returns the lowest loss that the few examples can reach, None if it is unknown."""
+    task, arms = context.task, _few_arms(context)
+    if task.loss_floor is not None:
+        return task.loss_floor
+    law = context.law
+    if law is not None:
+        targets = jax.tree.map(np.asarray, context.controls.few.targets)
+        return law.scale * law.loss.floor(targets, np.shape(arms[0].few_outputs)[1:])
+    values = [float(np.min(x)) for arm in arms for x in (arm.few, arm.few_start, arm.train_loss)]
+    return None if min(values) < 0 else 0.0
+
+
+def few_learned(context: Context) -> float:
+    """Returns the share of the way to their floor that the few examples went; 1 if unknown."""
+    floor, arms = few_floor(context), _few_arms(context)
+    if floor is None:
+        return 1.0
+    start, reached = float(arms[0].few_start.mean()), min(map(_end, arms))
+    return (start - reached) / max(start - floor, 1e-12) if np.isfinite(reached) else -np.inf
+
+
+def _few_arms(context: Context) -> list[ArmResult]:
+    return [arm for name, arm in context.controls.arms.items() if name.startswith("few")]
+
+
+def _end(arm: ArmResult) -> float:
+    mean = float(np.mean(arm.few))
+    return mean if np.isfinite(mean) else np.inf
+
+
+def find_causes(context: Context, floor: float) -> tuple[Suspect, ...]:
+    """Measures why a few examples are not learned; asked only once they are not.
+
+    In order: outputs that are probabilities before a loss of logits; a loss that gives no gradient
+    although it is above its floor; weights that do not move, all or some, although the loss has a
+    gradient in them; weights that hardly move; decay that outweighs the loss; a loss that rises.
+
+    Args:
+      context: the task.
+      floor: the lowest loss that can be reached.
+    """
+    task, controls = context.task, context.controls
+    arms = _few_arms(context)
+    real, best = controls.arms["few"], min(arms, key=_end)
+    law, found = context.law, []
+    inside = [np.asarray(x) for x in jax.tree.leaves((real.few_outputs, real.probe))]
+    if law is not None and law.loss.kind in ("classes", "tokens") and is_distribution(inside[0]):
+        found.append(
+            Suspect(cause="double-softmax", component="head", why="the outputs sum to 1 by row")
+        )
+    sigmoid = law is not None and law.loss.kind in ("binary", "multilabel")
+    if sigmoid and all((x >= 0).all() and (x <= 1).all() for x in inside):
+        found.append(
+            Suspect(
+                cause="double-softmax",
+                component="head",
+                why="the outputs stay in [0, 1] all through training: a sigmoid before the "
+                "sigmoid of the loss",
+            )
+        )
+    stuck = clipped_examples(task.loss, best.few_outputs, controls.few.targets, floor)
+    if stuck > 0:
+        found.append(
+            Suspect(
+                cause="loss-clipped",
+                component="loss",
+                why=f"{stuck} of {len(best.few)} examples have a loss above its floor and no "
+                "gradient in the outputs",
+            )
+        )
+    found.extend(_unmoved(context, real))
+    if not context.foreign and context.model is not None:
+        decay = measure_decay(context)
+        if decay > 0.5:
+            found.append(
+                Suspect(
+                    cause="decay-dominates",
+                    component="optimizer",
+                    why=f"decay turns the first update by {decay:.0%}",
+                )
+            )
+    start = float(real.few_start.mean())
+    if not found and all(_end(arm) > start for arm in arms):
+        found.append(
+            Suspect(
+                cause="no-learning",
+                component="step" if context.foreign else "optimizer",
+                where="sign of the update",
+                why=f"the loss rises, from {start:.4g}, at every rate tried",
+            )
+        )
+    return tuple(found)
+
+
+def clipped_examples(
+    loss: LossFunction, outputs: PyTree, targets: PyTree, floor: float = 0.0
+) -> int:
+    """Counts examples whose loss is above its floor but has no gradient in the outputs.
+
+    Args:
+      loss: `(outputs, targets) -> float32[b]` or a pair with weights.
+      outputs: floats, leading axis b.
+      targets: leading axis b.
+      floor: the lowest loss.
+    """
+    outputs = jax.tree.map(jnp.asarray, outputs)
+    if not all(jnp.issubdtype(x.dtype, jnp.floating) for x in jax.tree.leaves(outputs)):
+        return 0
+
+    def total(outputs: PyTree) -> tuple[jax.Array, jax.Array]:
+        value, weight = losses.weighted(loss, outputs, targets)
+        return (value * weight).sum(), value
+
+    grads, value = jax.jit(jax.grad(total, has_aux=True))(outputs)
+    flat = jax.tree.map(lambda x: np.abs(np.asarray(x, np.float64)).reshape(len(x), -1), grads)
+    largest = np.max([x.max(axis=1) for x in jax.tree.leaves(flat)], axis=0)
+    high = np.asarray(value, np.float64) > floor + 1e-3 * max(1.0, abs(floor))
+    return int((high & (largest == 0)).sum())
+
+
+def _unmoved(context: Context, arm: ArmResult) -> list[Suspect]:
+    """Returns suspects for weights that never move, or hardly do."""
+    task = context.task
+    thawed = {
+        name: size
+        for name, size in arm.moved.items()
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in task.frozen)
+    }
+    component = "step" if context.foreign else "optimizer"
+    still = [name for name, size in thawed.items() if size == 0]
+    total = float(np.sqrt(sum(size**2 for size in thawed.values())))
+    if 0 < total < 1e-4:
+        why = f"after {arm.steps} updates the weights have moved by {total:.1e} of their size"
+        return [Suspect(cause="learning-rate-too-low", component="optimizer", why=why)]
+    if not context.foreign and context.model is not None and still:
+        params, state = context.variables()
+        loss_fn, batch = make_loss_fn(simplified(task).model, task.loss), context.controls.few
+
+        def mean_loss(params: PyTree) -> jax.Array:
+            value, weight, _ = loss_fn(params, state, batch, context.key)
+            return (value * weight).sum() / jnp.maximum(weight.sum(), 1e-8)
+
+        grads = jax.jit(jax.grad(mean_loss))(params)
+        reached = {
+            path_name(path)
+            for path, leaf in jax.tree_util.tree_leaves_with_path(grads)
+            if float(jnp.abs(leaf).max()) > 0
+        }
+        still = [name for name in still if name in reached]
+    if not still:
+        return []
+    every = len(still) == len(thawed)
+    why = "no parameter changes" if every else f"{len(still)} of {len(thawed)} never change"
+    where = "" if every else ", ".join(still[:4])
+    return [
+        Suspect(
+            cause="parameters-frozen",
+            component=component,
+            where=where,
+            why=f"{why} in {arm.steps} updates, though the loss has a gradient there",
+        )
+    ]
 
 
 def check_overfit_batch(context: Context) -> Finding:
     """Measures and judges learning a few examples by heart (B8)."""
     task, controls = context.task, context.controls
-    arms = [arm for name, arm in controls.arms.items() if name.startswith("few")]
-
-    def end(arm: ArmResult) -> float:
-        mean = float(np.mean(arm.few))
-        return mean if np.isfinite(mean) else np.inf
-
-    best = min(arms, key=end)
+    arms = _few_arms(context)
+    best = min(arms, key=_end)
     targets = jax.tree.map(np.asarray, controls.few.targets)
-    right, floor = float("nan"), 0.0 if task.loss_floor is None else task.loss_floor
-    answers = np.full(len(best.few), np.nan)
-    if isinstance(task.loss, losses.Loss):
-        if task.loss_floor is None:
-            floor = task.loss.floor(targets, np.shape(best.few_outputs)[1:])
-        answers = np.asarray(task.loss.decide(best.few_outputs))
-        if task.loss.kind in ("classes", "binary"):
-            right = float(np.mean(answers.reshape(-1) == np.asarray(targets).reshape(-1)))
-    elif np.asarray(best.few).min() < 0 and task.loss_floor is None:
+    floor = few_floor(context)
+    if floor is None:
         return Finding(
             item=ITEM,
             check=CHECK,
             verdict=Verdict.SKIPPED,
             finding="The loss goes below 0 and its floor is unknown; declare Task.loss_floor.",
-            evidence={"reached": end(best)},
+            evidence={"reached": _end(best)},
         )
+    right = float("nan")
+    answers = np.full(len(best.few), np.nan)
+    if context.law is not None:
+        answers = np.asarray(context.law.loss.decide(best.few_outputs))
+        if context.law.loss.kind in ("classes", "binary"):
+            labels = np.asarray(targets).reshape(-1) > 0.5
+            if context.law.loss.kind == "classes":
+                labels = np.asarray(targets).reshape(-1)
+            right = float(np.mean(answers.reshape(-1) == labels))
     names = task.class_names
 
     def label(value: object) -> str:
@@ -160,7 +343,7 @@ def check_overfit_batch(context: Context) -> Finding:
             return names[int(number)]
         return np.array2string(number, precision=3, threshold=8)
 
-    figures = (
+    figures: tuple[Figure, ...] = (
         Curves(
             title=f"Loss on the same {len(best.few)} examples, over and over",
             lines={
@@ -173,9 +356,10 @@ def check_overfit_batch(context: Context) -> Finding:
         ),
         *_answers(targets, answers, best.few, label),
     )
-    return judge_overfit_batch(
-        start=float(arms[0].train_loss[0]),
-        reached=end(best),
+    judge = functools.partial(
+        judge_overfit_batch,
+        start=float(arms[0].few_start.mean()),
+        reached=_end(best),
         floor=floor,
         right=right,
         examples=len(best.few),
@@ -184,10 +368,12 @@ def check_overfit_batch(context: Context) -> Finding:
         finished=best.steps >= controls.planned,
         figures=figures,
     )
+    finding = judge()
+    return finding if finding.ok else judge(causes=find_causes(context, floor))
 
 
 def _answers(
-    targets: PyTree, answers: np.ndarray, loss: np.ndarray, label: object
+    targets: PyTree, answers: np.ndarray, loss: np.ndarray, label: Callable[[object], str]
 ) -> tuple[Table, ...]:
     if (
         not isinstance(targets, np.ndarray)

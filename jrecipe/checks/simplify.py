@@ -17,9 +17,10 @@ from jrecipe.checks.controls import simplified
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.train.reference import optimizer_of
 from jrecipe.train.step import make_loss_fn
-from jrecipe.types import PyTree
+from jrecipe.types import Model, PyTree
 
 ITEM, CHECK = "B2", "simplify"
+CALLS = 8  # of the optimiser with one gradient; more than most accumulate
 
 
 def decay_share(tx: optax.GradientTransformation, grads: PyTree, params: PyTree) -> float:
@@ -37,46 +38,83 @@ def decay_share(tx: optax.GradientTransformation, grads: PyTree, params: PyTree)
       1 - cosine between the two, averaged over leaves with the size of the leaf; 0 without decay,
       about 1 and above when decay decides the direction.
     """
-    zeros = jax.tree.map(jnp.zeros_like, params)
-    with_weights = tx.update(grads, tx.init(params), params)[0]
-    without = tx.update(grads, tx.init(zeros), zeros)[0]
 
-    def leaf(a: jax.Array, b: jax.Array) -> tuple[float, int]:
-        a64, b64 = np.asarray(a, np.float64).ravel(), np.asarray(b, np.float64).ravel()
-        size = np.linalg.norm(a64) * np.linalg.norm(b64)
-        return (1.0 - float(a64 @ b64 / size) if size > 0 else 0.0), a64.size
+    def travelled(weights: PyTree) -> PyTree:
+        def call(state: optax.OptState, _: None) -> tuple[optax.OptState, PyTree]:
+            updates, state = tx.update(grads, state, weights)
+            return state, updates
 
-    pairs = [
-        leaf(a, b)
-        for a, b in zip(jax.tree.leaves(with_weights), jax.tree.leaves(without), strict=True)
-    ]
-    total = sum(n for _, n in pairs)
-    return sum(share * n for share, n in pairs) / max(total, 1)
+        # Several calls, as warm-up and gradient accumulation give no update at the first.
+        updates = jax.lax.scan(call, tx.init(weights), None, length=CALLS)[1]
+        return jax.tree.map(lambda x: x.sum(axis=0), updates)
+
+    def shares(params: PyTree) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
+        pairs = zip(
+            jax.tree.leaves(travelled(params)),
+            jax.tree.leaves(travelled(jax.tree.map(jnp.zeros_like, params))),
+            strict=True,
+        )
+        flat = [(a.ravel().astype(jnp.float32), b.ravel().astype(jnp.float32)) for a, b in pairs]
+        return [(a @ b, jnp.linalg.norm(a), jnp.linalg.norm(b)) for a, b in flat]
+
+    sizes = [np.size(x) for x in jax.tree.leaves(params)]
+    total = share = 0.0
+    for (product, a, b), size in zip(jax.jit(shares)(params), sizes, strict=True):
+        length = float(a) * float(b)
+        total += size
+        share += size * (1.0 - float(product) / length if length > 0 else 0.0)
+    return share / max(total, 1.0)
+
+
+def measure_decay(context: Context) -> float:
+    """Returns `decay_share` of the task's optimiser for the first gradient; needs a model."""
+    task = context.task
+    params, state = context.variables()
+    batch = context.batch()
+    loss_fn = make_loss_fn(simplified(task).model, task.loss)
+
+    def mean_loss(params: PyTree) -> jax.Array:
+        value, weight, _ = loss_fn(params, state, batch, context.key)
+        return (value * weight).sum() / jnp.maximum(weight.sum(), 1e-8)
+
+    return decay_share(optimizer_of(task), jax.jit(jax.grad(mean_loss))(params), params)
 
 
 def dropout_noise(context: Context) -> tuple[float, float]:
     """Returns the relative change of outputs between two keys: as it is, and simplified."""
     task = context.task
 
-    def noise(model: object) -> float:
-        params, state = context.variables()
-        batch = context.batch(8)
-        rng = jax.random.key(context.seed + 1)
-        # A zero-initialised head would hide any randomness behind it.
-        noisy = jax.tree.map(
-            lambda x: (
-                x + 0.1 * jax.random.normal(rng, x.shape, x.dtype)
-                if jnp.issubdtype(x.dtype, jnp.floating)
-                else x
-            ),
-            params,
-        )
-        run = jax.jit(lambda key: model.apply(noisy, state, batch.inputs, key=key, train=True)[0])  # type: ignore[attr-defined]
-        a, b = run(jax.random.key(1)), run(jax.random.key(2))
-        gap = optax.tree.norm(jax.tree.map(jnp.subtract, a, b))
-        return float(gap / jnp.maximum(optax.tree.norm(a), 1e-12))
+    params, state = context.variables()
+    inputs = context.batch(8).inputs
 
-    return noise(task.model), noise(simplified(task).model)
+    def noise(model: Model) -> float:
+        def gap(params: PyTree) -> tuple[jax.Array, jax.Array]:
+            leaves, tree = jax.tree.flatten(params)
+            keys = jax.random.split(jax.random.key(context.seed + 1), len(leaves))
+            # A zero-initialised head would hide any randomness behind it.
+            noisy = jax.tree.unflatten(
+                tree,
+                [
+                    x + 0.1 * jax.random.normal(key, x.shape, x.dtype)
+                    if jnp.issubdtype(x.dtype, jnp.floating)
+                    else x
+                    for key, x in zip(keys, leaves, strict=True)
+                ],
+            )
+            a, b = (
+                model.apply(noisy, state, inputs, key=jax.random.key(i), train=True)[0]
+                for i in (1, 2)
+            )
+            return optax.tree.norm(jax.tree.map(jnp.subtract, a, b)), optax.tree.norm(a)
+
+        change, size = jax.jit(gap)(params)
+        return float(change) / max(float(size), 1e-12)
+
+    simple = simplified(task).model
+    if simple is task.model:
+        alone = noise(task.model)
+        return alone, alone
+    return noise(task.model), noise(simple)
 
 
 def judge_simplify(*, augmented: bool, noise: float, noise_left: float, decay: float) -> Finding:
@@ -138,19 +176,10 @@ def check_simplify(context: Context) -> Finding:
             finding="The task brings its own trainer; switch augmentation, dropout and decay off "
             "there while you check the skeleton.",
         )
-    params, state = context.variables()
-    batch = context.batch()
-    loss_fn = make_loss_fn(simplified(task).model, task.loss)
-
-    def mean_loss(params: PyTree) -> jax.Array:
-        value, weight, _ = loss_fn(params, state, batch, context.key)
-        return (value * weight).sum() / jnp.maximum(weight.sum(), 1e-8)
-
-    grads = jax.jit(jax.grad(mean_loss))(params)
     noise, noise_left = dropout_noise(context)
     return judge_simplify(
         augmented=task.augment is not None,
         noise=noise,
         noise_left=noise_left,
-        decay=decay_share(optimizer_of(task), grads, params),
+        decay=measure_decay(context),
     )

@@ -126,4 +126,6 @@ def _size(table: np.ndarray) -> float:
     values = np.abs(table[table != 0])
     if values.size == 0:
         return 0.0
-    return float(np.sqrt(np.mean(np.minimum(values, np.quantile(values, 0.99)) ** 2)))
+    return float(
+        np.sqrt(np.mean(np.minimum(values, np.quantile(values, 0.99, method="lower")) ** 2))
+    )

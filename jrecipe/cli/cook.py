@@ -71,7 +71,7 @@ def cook(
     """
     folder = choose_folder("", out, resume) if out is not None else None
     with saying(quiet) as say:
-        from jrecipe.cli.saving import save_run
+        from jrecipe.cli.saving import no_storage_log, save_run
         from jrecipe.recipe import cook as run
         from jrecipe.recipe import dish_of
 
@@ -84,7 +84,7 @@ def cook(
         command = command_for(arguments, folder)
         record = _record(command, loaded, dish, seed, chosen)
         again = command_for(arguments, folder, resume=True)
-        with claimed(folder, record, resume=resume), user_code(loaded):
+        with claimed(folder, record, resume=resume), user_code(loaded), no_storage_log():
             try:
                 # A new run is written by `save_run`: so a full disk does not cost its result.
                 dinner = run(

@@ -81,7 +81,7 @@ def fit(
     folder = choose_folder("", out, resume) if out is not None else None
     with saying(quiet) as say:
         from jrecipe import train
-        from jrecipe.cli.saving import save_run
+        from jrecipe.cli.saving import no_storage_log, save_run
 
         say.briefly(f"Load {target}")
         loaded = load_target(target, seed=seed, column=column, data_dir=data_dir)
@@ -98,7 +98,12 @@ def fit(
         folder = choose_folder(loaded.name, out, resume) if folder is None else folder
         record = _record(arguments, loaded, dish, folder, seed, {**chosen, "target": column})
         _enough(folder, steps, resume)
-        with claimed(folder, record, resume=resume), user_code(loaded), train.Clock() as clock:
+        with (
+            claimed(folder, record, resume=resume),
+            user_code(loaded),
+            no_storage_log(),
+            train.Clock() as clock,
+        ):
             say.briefly(f"Train {dish.task.name}: {steps} updates")
             try:
                 # A new run is written by `save_run`: so a full disk does not cost its result.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -78,6 +79,11 @@ class LazyGroup(click.Group):
         """Runs the command line and, unless `standalone_mode` is off, exits with its code."""
         arguments = tuple(sys.argv[1:] if args is None else args)
         code = self._run(arguments, extra)
+        if standalone_mode and code == INTERRUPTED:
+            # Computations may still run in threads of XLA, and it can crash if Python ends first.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
         if standalone_mode:
             sys.exit(code)
         return code

@@ -23,6 +23,7 @@ class Say:
         self.briefly = briefly
 
     def __call__(self, text: str) -> None:
+        """Shows `text`."""
         self._show(text)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
+import jax
 import numpy as np
 
 from jrecipe.cli.command_line import command_for
@@ -43,10 +47,18 @@ def save_run(
     def attempt(path: Path, write: Callable[[], object]) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write()
+            with no_storage_log():
+                write()
         except OSError as error:
             problems.append(f"{path} ({reason(error)[:200]})")
 
+    if fit is not None and (kind := _unstorable(fit.state)):
+        click.echo(
+            f"jrecipe: the weights were not saved: Trainer.init returned a state with a {kind}; "
+            "make it a pytree of arrays.",
+            err=True,
+        )
+        fit = None
     if fit is not None:
         lines = "".join(line + "\n" for line in fit.history.lines())
         attempt(folder / "history.jsonl", lambda: write_whole(folder / "history.jsonl", lines))
@@ -71,6 +83,25 @@ def save_run(
             f"could not write {', '.join(problems)}; free some space and run: {again} - or name "
             "another folder with --out."
         )
+
+
+def _unstorable(state: Any) -> str:
+    """Returns the type of a leaf that no checkpoint can hold, empty if there is none."""
+    for leaf in jax.tree.leaves(state):
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float):
+            return type(leaf).__name__
+    return ""
+
+
+@contextlib.contextmanager
+def no_storage_log() -> Iterator[None]:
+    """Keeps the storage layer from printing tracebacks of errors that are raised as well."""
+    logger = logging.getLogger("absl")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def network_record(dish: Dish) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from jrecipe.models.adapt import check_parts, mode_keywords
+from jrecipe.models.signature import check_parts, mode_keywords
 from jrecipe.types import Key, Model, PyTree
 
 # Random streams that networks ask for by name; any other name is served from "params".

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jrecipe.models.adapt import check_parts, mode_keywords, parameters_of
+from jrecipe.models.signature import check_parts, mode_keywords, parameters_of
 from jrecipe.types import Array, Key, Model, PyTree, TaskError
 
 

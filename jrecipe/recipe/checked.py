@@ -10,13 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from jrecipe import __version__
 from jrecipe.checks import Check, Context, run_checks, select
 from jrecipe.checks.context import Budget
 from jrecipe.report import Report
 from jrecipe.task import Task
 from jrecipe.train.clock import Clock
 from jrecipe.types import TaskError
+from jrecipe.version import __version__
 
 
 def check(

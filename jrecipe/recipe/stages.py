@@ -217,8 +217,8 @@ def regularise(
         title="Regularise",
         text=(
             f"One change at a time, {len(effort.seeds)} seeds of {effort.rung} updates each, "
-            "judged by the lowest validation loss of each seed (early stopping, D11). A change is kept "
-            "only if its gain exceeds the noise over seeds (one-sided 95 %).",
+            "judged by the lowest validation loss of each seed (early stopping, D11). A change is "
+            "kept only if its gain exceeds the noise over seeds (one-sided 95 %).",
         ),
         table=Table(
             title="Rungs",

@@ -13,12 +13,12 @@ from jrecipe.types import PyTree, TaskError
 
 
 def _plain(state: PyTree) -> PyTree:
-    """Replaces typed keys by their uint32 data, which any version can store."""
+    """Replaces typed keys by their uint32 data, and NumPy's scalars by arrays."""
 
     def convert(leaf: Any) -> Any:
         if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return jax.random.key_data(leaf)
-        return leaf
+        return np.asarray(leaf) if isinstance(leaf, np.generic) else leaf
 
     return jax.tree.map(convert, state)
 
@@ -84,7 +84,8 @@ def load_checkpoint(folder: str | Path, like: PyTree, step: int | None = None) -
     steps = checkpoint_steps(folder)
     if not steps or (step is not None and step not in steps):
         raise TaskError(
-            f"There is no checkpoint {'' if step is None else step} in {folder}; found {steps}."
+            f"There is no checkpoint{'' if step is None else f' {step}'} in {folder}, found "
+            f"{steps}; name the folder of a run that was saved."
         )
     path = Path(folder).absolute() / str(steps[-1] if step is None else step)
     target = jax.tree.map(ocp.utils.to_shape_dtype_struct, _plain(like))

@@ -75,8 +75,8 @@ def init_well(task: Task, limit: int = 50_000) -> Task:
       limit: training targets that are read, spread evenly.
 
     Raises:
-      TaskError: if the task has a trainer of its own, the loss does not know its best constant output, or no
-        parameter acts as a final bias.
+      TaskError: if the task has a trainer of its own, the loss does not know its best constant
+        output, or no parameter acts as a final bias.
 
     Source: Karpathy, "A Recipe for Training Neural Networks", 2019, "init well".
     """

@@ -373,6 +373,7 @@ def scalars(metrics: Any) -> dict[str, float]:
 def _is_scalar(value: Any) -> bool:
     if isinstance(value, int | float):
         return True
-    dtype = getattr(value, "dtype", None)  # of NumPy or JAX
-    real = dtype is not None and (jnp.issubdtype(dtype, jnp.number) or dtype == bool)
-    return bool(real and value.ndim == 0 and not jnp.issubdtype(dtype, jnp.complexfloating))
+    if not isinstance(value, jax.Array | np.ndarray | np.generic) or value.ndim != 0:
+        return False
+    kinds = (jnp.floating, jnp.integer, jnp.bool_)
+    return any(jnp.issubdtype(value.dtype, kind) for kind in kinds)

@@ -423,7 +423,7 @@ HEALTHY: dict[str, Callable[[int], jr.Task]] = {
     "accumulation": lambda s: classify(s, optimizer=optax.MultiSteps(optax.adam(3e-3), 4)),
 }
 
-# --- planted faults: (program, the item that should speak, causes of which one is to come first) ---
+# --- planted faults: (program, item that should speak, causes that may come first, component)
 
 
 def double_softmax(seed: int) -> jr.Task:

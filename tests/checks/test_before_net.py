@@ -85,7 +85,7 @@ HEALTHY = {
         ),
     ),
     "time, drifting": on(
-        digits()[0], digits()[0][400:700] * np.float32(1.7) + np.float32(2.0), ordered_data=True
+        digits()[0], digits()[0][400:700] * np.float32(4.0) + np.float32(2.0), ordered_data=True
     ),
     "tokens": sequence_task(language_model()),
 }
@@ -123,6 +123,12 @@ def test_one_column_in_other_units_is_named():
     findings = check(check_before_net, on(digits()[0], val))
     assert (findings[0].verdict, first_cause(findings)) == (Verdict.WARNED, "prepared-differently")
     assert findings[0].suspects[0].where == "val inputs feature 20"
+
+
+def test_mirrored_pictures_are_told_from_random_splits():
+    mirrored = digits()[0][400:700].reshape(-1, 8, 8)[:, :, ::-1].reshape(-1, 64)
+    findings = check(check_before_net, on(digits()[0], mirrored))
+    assert (findings[0].verdict, first_cause(findings)) == (Verdict.WARNED, "prepared-differently")
 
 
 @given(seed=st.integers(0, 9999), rows=st.sampled_from([25, 200]), power=st.sampled_from([1, 3]))
@@ -174,3 +180,4 @@ def test_scale_is_judged_by_numbers():
     spike = np.ones((100, 3))
     spike[0] = 1e6
     assert judge_scale(measure_scale(spike)) is Verdict.PASSED
+    assert judge_scale(measure_scale(spike / 1000)) is Verdict.WARNED  # one outlier hides nothing

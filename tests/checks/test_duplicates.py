@@ -24,7 +24,8 @@ from jrecipe.figures import Table
 @given(seed=st.integers(0, 999), width=st.integers(1, 3))
 def test_hashes_agree_exactly_where_rows_do(seed, width):
     rng = np.random.default_rng(seed)
-    x = rng.integers(-1, 2, (40, width)).astype(np.float32) * np.float32(rng.choice([1, -1]))
+    x = rng.integers(-1, 2, (40, width)).astype(np.float32)
+    x = x * rng.choice(np.array([1, -1], np.float32), x.shape)  # 0.0 and -0.0
     y = rng.integers(0, 2, 40)
     equal = (x[:, None] == x[None]).all(axis=-1)
     hashes = row_hashes(x)
@@ -58,6 +59,13 @@ def test_what_chance_explains_is_no_leak(rows, chance, seed):
     leaked = int(shared) + rows // 3
     if rows >= 300 and leaked <= rows:
         assert judge_leakage(**numbers, shared=leaked, natural=True)[0] is Verdict.FAILED
+
+
+@pytest.mark.parametrize("shared", [0, 1, 2])
+def test_two_rows_are_no_leak_however_unlikely(shared):
+    numbers = {"split": "val", "rows": 40, "train_rows": 10_000, "chance": 0.0}
+    verdict, _ = judge_leakage(**numbers, shared=shared, natural=False)
+    assert verdict is Verdict.PASSED
 
 
 def bits(rows: int, seed: int, columns: int = 8) -> tuple[np.ndarray, np.ndarray]:

@@ -93,7 +93,10 @@ def test_all_but_the_bias_stays_and_the_task_is_not_changed():
     fresh = task.model.init(jax.random.key(4), VECTORS[:2])[0]
     well = jr.init_well(task).model.init(jax.random.key(4), VECTORS[:2])[0]
     same = jax.tree.map(lambda a, b: bool(np.array_equal(a, b)), fresh, well)
-    assert same == {"first": {"bias": True, "kernel": True}, "last": {"bias": False, "kernel": True}}
+    assert same == {
+        "first": {"bias": True, "kernel": True},
+        "last": {"bias": False, "kernel": True},
+    }
     again = task.model.init(jax.random.key(4), VECTORS[:2])[0]
     np.testing.assert_array_equal(again["last"]["bias"], fresh["last"]["bias"])
 

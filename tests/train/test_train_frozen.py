@@ -14,7 +14,9 @@ from jrecipe.train import freeze, frozen_mask, reference_trainer
 
 @pytest.mark.parametrize("patterns", [("first/*",), ("*/bias", "last/kernel")])
 def test_frozen_leaves_stay_bit_identical_under_weight_decay_and_the_others_move(patterns):
-    trainer = reference_trainer(small(optimizer=optax.adamw(1e-1, weight_decay=1.0), frozen=patterns))
+    trainer = reference_trainer(
+        small(optimizer=optax.adamw(1e-1, weight_decay=1.0), frozen=patterns)
+    )
     before = trainer.init(jax.random.key(0))
     state = before
     for i in range(3):

@@ -26,7 +26,9 @@ def counting_trainer(press_at=None) -> jr.Trainer:
     def step(state, batch, key):
         if state["count"] == press_at:
             press_ctrl_c()
-        return {"count": state["count"] + 1, "sum": state["sum"] + batch.inputs.sum()}, {"loss": 1.0}
+        return {"count": state["count"] + 1, "sum": state["sum"] + batch.inputs.sum()}, {
+            "loss": 1.0
+        }
 
     return jr.Trainer(
         init=lambda key: {"count": jnp.int32(0), "sum": jnp.float32(0)},

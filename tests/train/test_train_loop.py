@@ -55,7 +55,9 @@ def test_the_step_sees_the_rows_that_the_order_names():
 
     def apply(params, state, inputs, *, key=None, train=False):
         if train:
-            jax.debug.callback(lambda x: seen.append(np.asarray(x)[:, 0].astype(int)), inputs, ordered=True)
+            jax.debug.callback(
+                lambda x: seen.append(np.asarray(x)[:, 0].astype(int)), inputs, ordered=True
+            )
         return params * inputs, state
 
     model = jr.Model(lambda key, inputs: (jnp.zeros((1, 1)), {}), apply)
