@@ -9,6 +9,8 @@ import jax
 
 jax.config.update("jax_num_cpu_devices", 2)  # so that sharding is tested on any machine
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Tests compile far more than they compute; the tests that start `jrecipe` as a process optimise.
+jax.config.update("jax_disable_most_optimizations", True)
 
 _QUICK = {
     "deadline": None,

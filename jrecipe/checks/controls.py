@@ -175,7 +175,8 @@ def run_controls(
       arms: what to change.
       seed: decides batches and weights.
       steps: updates of each arm, a multiple of `STRIDE`.
-      seconds: wall time, compilation aside, after which no further stretch of `STRIDE` updates is begun.
+      seconds: wall time, compilation aside, after which no further stretch of `STRIDE` updates
+        is begun.
       variables: `(arm) -> (params, state)` to start from; needed without a foreign trainer.
     """
     start = stepping = time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -150,7 +150,8 @@ def few_floor(context: Context) -> float | None:
     law = context.law
     if law is not None:
         targets = jax.tree.map(np.asarray, context.controls.few.targets)
-        return law.scale * law.loss.floor(targets, np.shape(arms[0].few_outputs)[1:])
+        floor = law.scale * law.loss.floor(targets, np.shape(arms[0].few_outputs)[1:])
+        return floor + 0.0  # no -0
     values = [float(np.min(x)) for arm in arms for x in (arm.few, arm.few_start, arm.train_loss)]
     return None if min(values) < 0 else 0.0
 

@@ -73,7 +73,7 @@ def test_every_planted_fault_is_named(name, seed):
 
 
 def test_findings_repeat_and_do_not_depend_on_the_order_of_the_checks():
-    task = programs.classify(0)
+    task = programs.foreign(programs.classify(0))
     before = jax.tree.map(np.copy, (task.train.take(np.arange(9)), task.val.take(np.arange(9))))
     checks = select(("B2", "B5", "B7", "B8", "B11"))
     one = run_checks(Context(task, 3), checks)
