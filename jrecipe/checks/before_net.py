@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.examples import gallery, is_picture
 from jrecipe.checks.first_layer import Entry, first_product
@@ -200,7 +201,7 @@ def _training_batches(ctx: Context) -> tuple[Batch, Batch]:
     batch = Batch(inputs, targets, np.ones(len(jax.tree.leaves(inputs)[0]), np.float32))
     if ctx.task.augment is None:
         return batch, batch
-    moved = jax.jit(ctx.task.augment)(ctx.key, jax.tree.map(jnp.asarray, batch))
+    moved = jit_once(ctx.task.augment)(ctx.key, jax.tree.map(jnp.asarray, batch))
     return batch, moved
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
+from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.controls import ARMS, FOREIGN_ARMS, WELL, Controls, run_controls, simplified
 from jrecipe.checks.laws import Law, law_of
 from jrecipe.data.order import batch_rows
@@ -98,7 +99,7 @@ class Context:
     @functools.cached_property
     def _init(self) -> Any:
         assert self.model is not None
-        return jax.jit(self.model.init)
+        return jit_once(self.model.init)
 
     @functools.cached_property
     def at_init(self) -> tuple[PyTree, PyTree, PyTree]:
@@ -173,8 +174,8 @@ class Context:
             assert model.without is not None
             model = model.without(*without)
         if train:
-            return jax.jit(lambda p, s, x, key: model.apply(p, s, x, key=key, train=True))
-        return jax.jit(lambda p, s, x, key: model.apply(p, s, x))
+            return jit_once(lambda p, s, x, key: model.apply(p, s, x, key=key, train=True))
+        return jit_once(lambda p, s, x, key: model.apply(p, s, x))
 
     def predict(self, state: Any, inputs: PyTree) -> PyTree:
         """Returns the trainer's outputs in evaluation mode."""
@@ -182,7 +183,7 @@ class Context:
 
     @functools.cached_property
     def _losses(self) -> Any:
-        return jax.jit(lambda outputs, targets: losses.weighted(self.task.loss, outputs, targets))
+        return jit_once(lambda outputs, targets: losses.weighted(self.task.loss, outputs, targets))
 
     def losses(self, outputs: PyTree, targets: PyTree) -> tuple[Array, Array]:
         """Returns `(value float32[b], weight float32[b])` of the task's loss."""
@@ -205,7 +206,7 @@ class Context:
         if well is None:
             return self._run(self.task, arms, lambda arm: self.variables())
         init_key = jax.random.fold_in(self.key, 0)
-        start = jax.jit(well.model.init)(init_key, example_inputs(self.task))
+        start = jit_once(well.model.init)(init_key, example_inputs(self.task))
         return self._run(
             self.task,
             (*arms, WELL),
@@ -235,7 +236,7 @@ class Context:
             return moved, state
 
         task = self.task.replace(model=Model(double.init, apply, name=double.name))
-        start = jax.jit(task.model.init)(jax.random.fold_in(self.key, 0), example_inputs(task))
+        start = jit_once(task.model.init)(jax.random.fold_in(self.key, 0), example_inputs(task))
         return self._run(task, ARMS[:1], lambda arm: start)
 
     def _run(self, task: Task, arms: Any, variables: Any) -> Controls:

@@ -20,6 +20,7 @@ import numpy as np
 import optax
 
 from jrecipe import losses
+from jrecipe.checks.compiling import jit_once
 from jrecipe.data.order import batch_rows, padded_rows
 from jrecipe.task import Task, Trainer, read
 from jrecipe.train.compiled import scans_well
@@ -381,7 +382,7 @@ class _Ours:
             lambda x: x[permutation[jnp.asarray(plan.train_rows)]], targets
         )
         self.score_data = (plan.val, plan.train, plan.few, shuffled_targets)
-        first = jax.jit(start)(*starts[0])
+        first = jit_once(start)(*starts[0])
         rows = jnp.zeros(plan.rows.shape[1], jnp.int32)
         self.together = scans_well(update, first, rows, knobs[0], self.data)
         if self.together:
@@ -394,14 +395,14 @@ class _Ours:
 
             over_arms = (0, 0, 0, None)
             self._advance = jax.jit(jax.vmap(stretch, over_arms), donate_argnums=0)
-            self._probe = jax.jit(jax.vmap(outputs, (0, None, 0)))
-            self._score = jax.jit(jax.vmap(score, (0, 0, None)))
+            self._probe = jit_once(jax.vmap(outputs, (0, None, 0)))
+            self._score = jit_once(jax.vmap(score, (0, 0, None)))
         else:
-            self.states = [jax.jit(start)(*one) for one in starts]
+            self.states = [jit_once(start)(*one) for one in starts]
             self.knobs = knobs
             self._advance = jax.jit(update, donate_argnums=0)
-            self._probe = jax.jit(outputs)
-            self._score = jax.jit(score)
+            self._probe = jit_once(outputs)
+            self._score = jit_once(score)
             self.states = [jax.tree.map(jnp.copy, state) for state in self.states]
 
     def probe(self) -> list[PyTree]:

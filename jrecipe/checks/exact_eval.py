@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.dependencies import judge_dependencies, measure_isolation
 from jrecipe.checks.probing import (
@@ -118,7 +119,7 @@ def key_gap(ctx: Context, params: PyTree, state: PyTree, inputs: PyTree) -> floa
     program = jax.make_jaxpr(run)(jax.random.key(1)).jaxpr
     if not any(contains_primitive(program, name) for name in _DRAWS):
         return 0.0
-    run = jax.jit(run)
+    run = jit_once(run)
     return disagreement(run(jax.random.key(1)), run(jax.random.key(2)))
 
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
+from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.laws import Law, is_distribution
 from jrecipe.checks.result import Finding, Suspect, Verdict
@@ -43,7 +44,7 @@ def shuffled_loss(
         value, weight = losses.weighted(loss, outputs, moved)
         return (value * weight).sum() / jnp.maximum(weight.sum(), 1e-8)
 
-    means = np.asarray(jax.jit(lambda orders: jax.lax.map(one, orders))(orders), np.float64)
+    means = np.asarray(jit_once(lambda orders: jax.lax.map(one, orders))(orders), np.float64)
     return float(means.mean()), float(means.std(ddof=1))
 
 

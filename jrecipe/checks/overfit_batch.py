@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
+from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.controls import ArmResult, simplified
 from jrecipe.checks.laws import is_distribution
@@ -257,7 +258,7 @@ def clipped_examples(
         value, weight = losses.weighted(loss, outputs, targets)
         return (value * weight).sum(), value
 
-    grads, value = jax.jit(jax.grad(total, has_aux=True))(outputs)
+    grads, value = jit_once(jax.grad(total, has_aux=True))(outputs)
     flat = jax.tree.map(lambda x: np.abs(np.asarray(x, np.float64)).reshape(len(x), -1), grads)
     largest = np.max([x.max(axis=1) for x in jax.tree.leaves(flat)], axis=0)
     high = np.asarray(value, np.float64) > floor + 1e-3 * max(1.0, abs(floor))
@@ -286,7 +287,7 @@ def _unmoved(context: Context, arm: ArmResult) -> list[Suspect]:
             value, weight, _ = loss_fn(params, state, batch, context.key)
             return (value * weight).sum() / jnp.maximum(weight.sum(), 1e-8)
 
-        grads = jax.jit(jax.grad(mean_loss))(params)
+        grads = jit_once(jax.grad(mean_loss))(params)
         reached = {
             path_name(path)
             for path, leaf in jax.tree_util.tree_leaves_with_path(grads)

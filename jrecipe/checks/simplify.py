@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.controls import simplified
 from jrecipe.checks.result import Finding, Suspect, Verdict
@@ -59,7 +60,7 @@ def decay_share(tx: optax.GradientTransformation, grads: PyTree, params: PyTree)
 
     sizes = [np.size(x) for x in jax.tree.leaves(params)]
     total = share = 0.0
-    for (product, a, b), size in zip(jax.jit(shares)(params), sizes, strict=True):
+    for (product, a, b), size in zip(jit_once(shares)(params), sizes, strict=True):
         length = float(a) * float(b)
         total += size
         share += size * (1.0 - float(product) / length if length > 0 else 0.0)
@@ -77,7 +78,7 @@ def measure_decay(context: Context) -> float:
         value, weight, _ = loss_fn(params, state, batch, context.key)
         return (value * weight).sum() / jnp.maximum(weight.sum(), 1e-8)
 
-    return decay_share(optimizer_of(task), jax.jit(jax.grad(mean_loss))(params), params)
+    return decay_share(optimizer_of(task), jit_once(jax.grad(mean_loss))(params), params)
 
 
 def dropout_noise(context: Context) -> tuple[float, float]:
@@ -107,7 +108,7 @@ def dropout_noise(context: Context) -> tuple[float, float]:
             )
             return optax.tree.norm(jax.tree.map(jnp.subtract, a, b)), optax.tree.norm(a)
 
-        change, size = jax.jit(gap)(params)
+        change, size = jit_once(gap)(params)
         return float(change) / max(float(size), 1e-12)
 
     simple = simplified(task).model

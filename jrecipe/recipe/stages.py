@@ -41,14 +41,14 @@ class Effort:
 
     @classmethod
     def of(cls, task: Task) -> Effort:
-        """Returns 50 epochs for a rung and 100 for the final run, within limits."""
+        """Returns 25 epochs for a rung and 100 for the final run, within limits."""
         epoch = math.ceil(len(task.train) / task.batch_size)
 
         def within(epochs: int, low: int, high: int) -> int:
             return 10 * math.ceil(min(max(epochs * epoch, low), high) / 10)
 
         return cls(
-            rung=within(50, 300, 1500),
+            rung=within(25, 300, 1500),
             final=within(100, 600, 4000),
         )
 

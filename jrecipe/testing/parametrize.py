@@ -67,5 +67,3 @@ def describe(finding: Finding) -> str:
         lines.append(f"  suspect {suspect.cause} in {suspect.component}{where}: {suspect.why}")
     lines += [f"  {name} = {value}" for name, value in finding.evidence.items()]
     return "\n".join(lines)
-
-

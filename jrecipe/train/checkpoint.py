@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +55,7 @@ def save_checkpoint(folder: str | Path, step: int, state: PyTree) -> Path:
     import orbax.checkpoint as ocp
 
     path = Path(folder).absolute() / str(step)
+    _require_room(path.parent, sum(int(np.size(x)) * 8 for x in jax.tree.leaves(state)))
     try:
         with ocp.StandardCheckpointer() as saver:
             saver.save(path, _plain(state), force=True)
@@ -58,6 +63,20 @@ def save_checkpoint(folder: str | Path, step: int, state: PyTree) -> Path:
     except ValueError as error:  # the storage layer reports its write errors as ValueError
         raise OSError(f"could not write the checkpoint {path}: {error}") from error
     return path
+
+
+def _require_room(folder: Path, nbytes: int) -> None:
+    """Raises OSError if `folder` cannot be written or lacks the space.
+
+    Asked before, because orbax's threads wait five minutes for a folder that they cannot make.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".room", dir=folder):
+        free = shutil.disk_usage(folder).free
+    if free < nbytes:
+        raise OSError(
+            errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, {nbytes} bytes wanted", str(folder)
+        )
 
 
 def checkpoint_steps(folder: str | Path) -> list[int]:

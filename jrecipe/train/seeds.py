@@ -1,7 +1,7 @@
-"""The same task from several seeds, as arms of one vmapped program (C3).
+"""The same task from several seeds, as arms of one compiled program (C3).
 
 A change to a task is judged by what it brings over seeds, so the seeds have to be cheap: all of
-them train in one compiled scan, each with weights, order and draws of its own, and are scored on
+them train in one compiled program, each with weights, order and draws of its own, and are scored on
 the whole validation split between stretches. What differs between two runs only in numbers (a rate,
 a strength) can be given as knobs, which are traced, so that both runs share the program.
 """
@@ -88,6 +88,12 @@ class Arms:
         ) -> tuple[TrainState, Array]:
             return jax.lax.scan(lambda s, r: one(s, r, knobs, data), state, rows)
 
+        def all_arms(states: TrainState, rows: Array, knobs: PyTree, data: PyTree) -> Any:
+            if jax.default_backend() == "cpu":
+                # One after another in one program: a CPU is slower at batched matrix products.
+                return jax.lax.map(lambda arm: advance(*arm, data), (states, rows, knobs))
+            return jax.vmap(advance, (0, 0, 0, None))(states, rows, knobs, data)
+
         def score(state: TrainState, batch: Batch) -> tuple[Array, Array]:
             outputs = task.model.apply(state.params, state.model_state, batch.inputs)[0]
             value, weight = losses.weighted(task.loss, outputs, batch.targets, batch.weights)
@@ -95,7 +101,7 @@ class Arms:
 
         self._one = one
         self._start = jax.jit(jax.vmap(start))
-        self._advance = jax.jit(jax.vmap(advance, (0, 0, 0, None)), donate_argnums=0)
+        self._advance = jax.jit(all_arms, donate_argnums=0)
         self._score = jax.jit(jax.vmap(score, (0, None)))
 
     def scans_well(self, knobs: PyTree) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from small_tasks import assert_identical, small
 
 import jrecipe as jr
 from jrecipe.train import checkpoint_steps, load_checkpoint, reference_trainer, save_checkpoint
+from jrecipe.train.checkpoint import _require_room
 
 
 class Pair(NamedTuple):
@@ -91,3 +93,10 @@ def test_a_folder_that_cannot_be_written_is_an_os_error(tmp_path):
     Path(tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         save_checkpoint(tmp_path / "file", 1, {"x": np.float32(0)})
+
+
+def test_a_disk_without_room_is_an_os_error_before_anything_is_written(tmp_path):
+    with pytest.raises(OSError, match=r"No space left on device, .* bytes wanted") as error:
+        _require_room(tmp_path / "run", 10**18)
+    assert error.value.errno == errno.ENOSPC
+    assert list((tmp_path / "run").iterdir()) == []
