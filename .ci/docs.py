@@ -1,8 +1,8 @@
 """Runs what the documentation shows: Python blocks, and `jrecipe` commands in console blocks.
 
-The blocks of one page share a folder and their names, top to bottom, as a reader would run them. A
-block after an HTML comment `<!-- not run: REASON -->` is left out. A block that begins with a comment
-`# my_task.py` is written to that file first.
+The blocks of one page share a folder and their names, top to bottom, as a reader would run them.
+A block after an HTML comment `<!-- not run: REASON -->` is left out. A block that begins with a
+comment `# my_task.py` is written to that file first.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from jrecipe.checks.context import Context
 from jrecipe.checks.controls import ArmResult
 from jrecipe.checks.intervals import paired_difference
 from jrecipe.checks.overfit_batch import few_learned
-from jrecipe.checks.result import Finding, Suspect, Verdict
+from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 from jrecipe.figures import Bars
 from jrecipe.train.evaluate import mean_and_stderr
 from jrecipe.types import PyTree
@@ -76,16 +76,7 @@ def judge_blank_inputs(
         "outputs_vary": varied,
     }
 
-    def result(verdict: Verdict, finding: str, remedy: str = "", *suspects: Suspect) -> Finding:
-        return Finding(
-            item=ITEM,
-            check=CHECK,
-            verdict=verdict,
-            evidence=evidence,
-            finding=finding,
-            remedy=remedy,
-            suspects=suspects,
-        )
+    result = concluding(ITEM, CHECK, evidence)
 
     if floor is not None and np.isfinite(blank) and blank < floor - 4 * max(blank_stderr, 1e-6):
         return result(

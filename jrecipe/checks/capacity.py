@@ -10,7 +10,7 @@ import numpy as np
 from jrecipe.checks.context import Context
 from jrecipe.checks.intervals import paired_difference
 from jrecipe.checks.overfit_batch import few_floor, find_causes
-from jrecipe.checks.result import Finding, Suspect, Verdict
+from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 from jrecipe.figures import Curves, Figure
 
 ITEM, CHECK = "B9", "capacity"
@@ -55,17 +55,7 @@ def judge_capacity(
         "limit": limit,
     }
 
-    def result(verdict: Verdict, finding: str, remedy: str = "", *suspects: Suspect) -> Finding:
-        return Finding(
-            item=ITEM,
-            check=CHECK,
-            verdict=verdict,
-            evidence=evidence,
-            finding=finding,
-            remedy=remedy,
-            suspects=suspects,
-            figures=figures,
-        )
+    result = concluding(ITEM, CHECK, evidence, figures)
 
     if not np.isfinite(base) or not fell > 3 * fell_stderr:
         if pretrained and np.isfinite(base):

@@ -17,7 +17,7 @@ from jrecipe.checks.isolation import (
     replace_along,
 )
 from jrecipe.checks.probing import same_bits, trained_state, visible_variables
-from jrecipe.checks.result import Finding, Suspect, Verdict
+from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 from jrecipe.figures import Figure, Matrix
 from jrecipe.types import PyTree
 
@@ -96,17 +96,7 @@ def judge_causal(
         "leak_to": None if leak is None else leak[1],
     }
 
-    def result(verdict: Verdict, said: str, remedy: str = "", *suspects: Suspect) -> Finding:
-        return Finding(
-            item=ITEM,
-            check=CHECK,
-            verdict=verdict,
-            evidence=evidence,
-            finding=said,
-            remedy=remedy,
-            suspects=suspects,
-            figures=figures,
-        )
+    result = concluding(ITEM, CHECK, evidence, figures)
 
     if leak is not None:
         source, sink = leak

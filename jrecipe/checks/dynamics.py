@@ -13,7 +13,7 @@ import numpy as np
 from jrecipe import losses
 from jrecipe.checks.context import Context
 from jrecipe.checks.overfit_batch import few_floor
-from jrecipe.checks.result import Finding, Suspect, Verdict
+from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 from jrecipe.figures import Curves, Figure
 from jrecipe.types import PyTree
 
@@ -101,17 +101,7 @@ def judge_dynamics(
         "share_of_the_way_wasted": wasted,
     }
 
-    def result(verdict: Verdict, finding: str, remedy: str = "", *suspects: Suspect) -> Finding:
-        return Finding(
-            item=ITEM,
-            check=CHECK,
-            verdict=verdict,
-            evidence=evidence,
-            finding=finding,
-            remedy=remedy,
-            suspects=suspects,
-            figures=figures,
-        )
+    result = concluding(ITEM, CHECK, evidence, figures)
 
     if slow is not None and (
         (done < 0.05 and slow > max(0.1, done + 0.1)) or (done < 0.5 and slow > 0.9)

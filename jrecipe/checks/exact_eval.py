@@ -25,7 +25,7 @@ from jrecipe.checks.probing import (
     same_bits,
     trained_state,
 )
-from jrecipe.checks.result import Finding, Suspect, Verdict
+from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 from jrecipe.data.source import ArraySource
 from jrecipe.train.compiled import contains_primitive
 from jrecipe.train.evaluate import Evaluation, evaluate
@@ -148,16 +148,7 @@ def judge_exact_eval(
         "key_difference": found.keys,
     }
 
-    def result(verdict: Verdict, said: str, remedy: str = "", *suspects: Suspect) -> Finding:
-        return Finding(
-            item=ITEM,
-            check=CHECK,
-            verdict=verdict,
-            evidence=evidence,
-            finding=said,
-            remedy=remedy,
-            suspects=suspects,
-        )
+    result = concluding(ITEM, CHECK, evidence)
 
     if found.repeated > tolerance or (found.keys or 0.0) > tolerance:
         gap = max(found.repeated, found.keys or 0.0)

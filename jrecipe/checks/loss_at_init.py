@@ -19,7 +19,7 @@ from jrecipe import losses
 from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.laws import Law, is_distribution
-from jrecipe.checks.result import Finding, Suspect, Verdict
+from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 from jrecipe.train.evaluate import mean_and_stderr
 from jrecipe.types import LossFunction, PyTree
 
@@ -98,16 +98,7 @@ def judge_loss_at_init(
         "spread_cost": spread,
     }
 
-    def result(verdict: Verdict, finding: str, remedy: str = "", *suspects: Suspect) -> Finding:
-        return Finding(
-            item=ITEM,
-            check=CHECK,
-            verdict=verdict,
-            evidence=evidence,
-            finding=finding,
-            remedy=remedy,
-            suspects=suspects,
-        )
+    result = concluding(ITEM, CHECK, evidence)
 
     if not math.isfinite(loss):
         return result(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,14 @@ from jrecipe import losses
 from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.controls import ArmResult, simplified
+from jrecipe.checks.examples import describe_target, gallery
 from jrecipe.checks.laws import is_distribution
-from jrecipe.checks.result import Finding, Suspect, Verdict
+from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 from jrecipe.checks.simplify import measure_decay
-from jrecipe.figures import Curves, Figure, Table
+from jrecipe.figures import Curves, Figure
 from jrecipe.train.frozen import path_name
 from jrecipe.train.step import make_loss_fn
-from jrecipe.types import LossFunction, PyTree
+from jrecipe.types import Batch, LossFunction, PyTree
 
 ITEM, CHECK = "B8", "overfit-one-batch"
 
@@ -71,17 +72,7 @@ def judge_overfit_batch(
         "needed_share_of_the_way": 0.9,
     }
 
-    def result(verdict: Verdict, finding: str, remedy: str = "", *suspects: Suspect) -> Finding:
-        return Finding(
-            item=ITEM,
-            check=CHECK,
-            verdict=verdict,
-            evidence=evidence,
-            finding=finding,
-            remedy=remedy,
-            suspects=suspects,
-            figures=figures,
-        )
+    result = concluding(ITEM, CHECK, evidence, figures)
 
     if start - floor < 1e-6:
         return result(
@@ -311,7 +302,7 @@ def _unmoved(context: Context, arm: ArmResult) -> list[Suspect]:
 
 def check_overfit_batch(context: Context) -> Finding:
     """Measures and judges learning a few examples by heart (B8)."""
-    task, controls = context.task, context.controls
+    controls = context.controls
     arms = _few_arms(context)
     best = min(arms, key=_end)
     targets = jax.tree.map(np.asarray, controls.few.targets)
@@ -333,18 +324,6 @@ def check_overfit_batch(context: Context) -> Finding:
             if context.law.loss.kind == "classes":
                 labels = np.asarray(targets).reshape(-1)
             right = float(np.mean(answers.reshape(-1) == labels))
-    names = task.class_names
-
-    def label(value: object) -> str:
-        number = np.asarray(value)
-        if (
-            number.ndim == 0
-            and np.issubdtype(number.dtype, np.integer)
-            and int(number) < len(names)
-        ):
-            return names[int(number)]
-        return np.array2string(number, precision=3, threshold=8)
-
     figures: tuple[Figure, ...] = (
         Curves(
             title=f"Loss on the same {len(best.few)} examples, over and over",
@@ -356,7 +335,7 @@ def check_overfit_batch(context: Context) -> Finding:
             ylabel="loss",
             log_y=True,
         ),
-        *_answers(targets, answers, best.few, label),
+        *_answers(context, controls.few, answers, best.few),
     )
     judge = functools.partial(
         judge_overfit_batch,
@@ -375,19 +354,15 @@ def check_overfit_batch(context: Context) -> Finding:
 
 
 def _answers(
-    targets: PyTree, answers: np.ndarray, loss: np.ndarray, label: Callable[[object], str]
-) -> tuple[Table, ...]:
-    if (
-        not isinstance(targets, np.ndarray)
-        or len(answers) != len(targets)
-        or len(answers) != len(loss)
-    ):
+    context: Context, few: Batch, answers: np.ndarray, loss: np.ndarray
+) -> tuple[Figure, ...]:
+    """Draws the few examples with their targets, and what the network answers after it."""
+    if len(answers) != len(loss) or np.isnan(answers.astype(float)).any():
         return ()
-    rows = [
-        (str(i), label(targets[i]), label(answers[i]), f"{loss[i]:.3g}") for i in range(len(loss))
+    says = [
+        f"answer {describe_target(context.task, answer)}, loss {value:.2g}"
+        for answer, value in zip(answers, loss, strict=True)
     ]
-    return (
-        Table(
-            title="Labels and answers after it", columns=("", "label", "answer", "loss"), rows=rows
-        ),
-    )
+    rows = np.arange(len(loss))
+    title = "Targets and answers after it"
+    return gallery(context.task, title, few.inputs, few.targets, rows=rows, notes=says)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from jrecipe.figures import Figure
 
@@ -141,6 +140,31 @@ class Finding:
         return self.verdict is not Verdict.FAILED
 
 
-def finite(value: float) -> float | None:
-    """Returns `value` as a float that JSON can carry, None in place of NaN and infinity."""
-    return float(value) if math.isfinite(value) else None
+def concluding(
+    item: str,
+    check: str,
+    evidence: Mapping[str, float | int | str | bool | None],
+    figures: Sequence[Figure] = (),
+) -> Callable[..., Finding]:
+    """Returns how a judge concludes: `(verdict, finding, remedy="", *suspects) -> Finding`.
+
+    Args:
+      item: id of the recipe item.
+      check: name of the check.
+      evidence: what was measured and expected, the same for every conclusion.
+      figures: pictures of it.
+    """
+
+    def conclude(verdict: Verdict, finding: str, remedy: str = "", *suspects: Suspect) -> Finding:
+        return Finding(
+            item=item,
+            check=check,
+            verdict=verdict,
+            evidence=evidence,
+            finding=finding,
+            remedy=remedy,
+            suspects=suspects,
+            figures=figures,
+        )
+
+    return conclude

@@ -7,6 +7,7 @@ import numpy as np
 
 from jrecipe import losses
 from jrecipe.checks.dynamics import as_predictions
+from jrecipe.checks.examples import decoded
 from jrecipe.figures import Bars, Figure, Matrix, Pictures, Table
 from jrecipe.task import Task
 from jrecipe.train.evaluate import Evaluation
@@ -87,19 +88,8 @@ def _examples(
     """Shows rows as pictures or texts, whatever a person can look at."""
     if not len(rows):
         return []
-    shown = jax.tree.map(lambda x: x[rows], inputs)
-    decoded = task.decode(shown) if task.decode is not None else shown
-    if isinstance(decoded, np.ndarray | jax.Array) and np.ndim(decoded) in (3, 4):
-        pictures = np.asarray(decoded, np.float32)
-        if task.decode is None:
-            low, high = pictures.min(), pictures.max()
-            pictures = (pictures - low) / max(float(high - low), 1e-12)
-        if pictures.ndim == 3 or pictures.shape[-1] in (1, 3):
-            pictures = np.clip(pictures, 0, 1)
-            return [Pictures(title=title, images=pictures, captions=captions)]
-    if isinstance(decoded, list | tuple):
-        pairs = [
-            (caption, str(text)[:300]) for caption, text in zip(captions, decoded, strict=True)
-        ]
-        return [Table(title=title, columns=("label and answer", "input"), rows=pairs)]
-    return []
+    shown = decoded(task, jax.tree.map(lambda x: x[rows], inputs))
+    if isinstance(shown, np.ndarray):
+        return [Pictures(title=title, images=shown, captions=captions)]
+    pairs = [(caption, text[:300]) for caption, text in zip(captions, shown, strict=True)]
+    return [Table(title=title, columns=("target and answer", "input"), rows=pairs)]

@@ -91,7 +91,9 @@ class Arms:
         def all_arms(states: TrainState, rows: Array, knobs: PyTree, data: PyTree) -> Any:
             if jax.default_backend() == "cpu":
                 # One after another in one program: a CPU is slower at batched matrix products.
-                return jax.lax.map(lambda arm: advance(*arm, data), (states, rows, knobs))
+                return jax.lax.map(
+                    lambda arm: advance(arm[0], arm[1], arm[2], data), (states, rows, knobs)
+                )
             return jax.vmap(advance, (0, 0, 0, None))(states, rows, knobs, data)
 
         def score(state: TrainState, batch: Batch) -> tuple[Array, Array]:

