@@ -155,7 +155,8 @@ def check_corrupt(ctx: Context) -> tuple[Finding, ...]:
     verdict = judge_conflicts(
         conflicts=len(conflicts),
         repeated=repeated,
-        natural=natural,
+        # Equal inputs with other numbers are the noise of a regression, not a wrong label.
+        natural=natural or _numbers(targets),
         label_noise=ctx.task.label_noise,
     )
     if verdict is Verdict.WARNED:
@@ -330,3 +331,9 @@ def _finding(
         suspects=(suspect,),
         figures=figures,
     )
+
+
+def _numbers(targets: PyTree) -> bool:
+    """Tells whether targets are numbers that can take any value, not classes or flags."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(targets)]
+    return any(leaf.dtype.kind == "f" and bool((leaf % 1 != 0).any()) for leaf in leaves)

@@ -54,6 +54,7 @@ def judge_loss_at_init(
     stderr: float,
     shuffled: float,
     shuffled_sd: float,
+    inits_sd: float = 0.0,
     floor: float | None = None,
     zero: float | None = None,
     offset: float | None = None,
@@ -73,6 +74,8 @@ def judge_loss_at_init(
       stderr: its standard error over examples.
       shuffled: mean loss of the same outputs against shuffled targets.
       shuffled_sd: standard deviation of that between shufflings.
+      inits_sd: standard deviation of the loss between initialisations. Examples of a class look
+        alike, so the outputs of one draw of weights fit the labels by chance, all at once.
       floor: loss of the best constant output, H(prior) for a softmax; None if unknown.
       zero: loss of all-zero outputs, log(n_classes) for a softmax; None if unknown.
       offset: loss of the average output as a constant; None if unknown.
@@ -144,7 +147,7 @@ def judge_loss_at_init(
     evidence |= {"low": shuffled - slack, "high": shuffled + slack}
     if floor is not None and zero is not None and offset is not None and spread is not None:
         assert unit is not None
-        noise = 4 * stderr if math.isfinite(stderr) else 0.0
+        noise = 4 * math.hypot(stderr if math.isfinite(stderr) else 0.0, inits_sd)
         low, high = floor - noise, offset + max(spread, 0.0) + noise
         evidence |= {"low": low, "high": high}
         informed = loss < shuffled - slack
@@ -268,6 +271,11 @@ def check_loss_at_init(context: Context) -> Finding:
             "spread": known.scale * of.spread_cost(outputs),
             "unit": known.scale * of.unit(every, shape),
         }
+        noise = 4 * stderr if math.isfinite(stderr) else 0.0
+        high = law["offset"] + max(law["spread"], 0.0) + noise
+        # Asked only where it matters, as it takes more initialisations.
+        if not law["floor"] - noise <= mean <= high:
+            law["inits_sd"] = _sd_between_inits(context, mean)
     return judge_loss_at_init(
         loss=mean,
         stderr=stderr,
@@ -282,6 +290,16 @@ def check_loss_at_init(context: Context) -> Finding:
         outputs_rms=_rms(outputs),
         **law,
     )
+
+
+def _sd_between_inits(context: Context, own: float) -> float:
+    """Returns the standard deviation of the untrained loss over the draw of the weights."""
+    targets, means = context.at_init[1], [own]
+    for _, outputs in context.other_inits:
+        value, weight = context.losses(outputs, targets)
+        means.append(mean_and_stderr(np.asarray(value), np.asarray(weight))[0])
+    spread = float(np.std(means, ddof=1))
+    return spread if math.isfinite(spread) else 0.0
 
 
 def _rms(tree: PyTree) -> float:

@@ -169,8 +169,8 @@ def _end(arm: ArmResult) -> float:
 def find_causes(context: Context, floor: float) -> tuple[Suspect, ...]:
     """Measures why a few examples are not learned; asked only once they are not.
 
-    In order: outputs that are probabilities before a loss of logits; a loss that gives no gradient
-    although it is above its floor; weights that do not move, all or some, although the loss has a
+    In order: outputs that are probabilities before a loss of logits; outputs cut off at 0; a loss
+    that gives no gradient although it is above its floor; weights that do not move, all or some, although the loss has a
     gradient in them; weights that hardly move; decay that outweighs the loss; a loss that rises.
 
     Args:
@@ -196,6 +196,19 @@ def find_causes(context: Context, floor: float) -> tuple[Suspect, ...]:
                 "sigmoid of the loss",
             )
         )
+    targets = [np.asarray(x) for x in jax.tree.leaves(controls.few.targets)]
+    number = law is not None and law.loss.kind == "number"
+    if number and any((y < 0).any() for y in targets):
+        ends = np.concatenate([x.ravel() for x in inside])
+        if (ends >= 0).all() and (ends == 0).any():
+            found.append(
+                Suspect(
+                    cause="outputs-cannot-reach-targets",
+                    component="head",
+                    where="outputs >= 0",
+                    why="outputs are cut off at 0, as by a ReLU at the end, and targets are below",
+                )
+            )
     stuck = clipped_examples(task.loss, best.few_outputs, controls.few.targets, floor)
     if stuck > 0:
         found.append(

@@ -39,7 +39,8 @@ def load_task(file: Path, name: str) -> Task:
     with _importable(file.resolve().parent), _blaming(file):
         module = _run(file)
         if not name or not hasattr(module, name):
-            raise TaskError(f"target '{file}:{name}': {_known(module, file, name)}")
+            asked = f"{file}:{name}" if name else str(file)
+            raise TaskError(f"target '{asked}': {_known(module, file, name)}")
         found = getattr(module, name)
         if callable(found) and not isinstance(found, Task | type):
             found = found()
@@ -130,9 +131,11 @@ def _known(module: ModuleType, file: Path, name: str) -> str:
         for n, v in public.items()
         if isinstance(v, Task) or (callable(v) and getattr(v, "__module__", "") == module.__name__)
     }
-    close = difflib.get_close_matches(name, here, n=1)
+    tasks = [n for n in here if isinstance(public[n], Task)]
+    close = difflib.get_close_matches(name, here, n=1) if name else tasks[: len(tasks) == 1]
     if close:
-        return f"{file} has no {name!r}; did you mean '{file}:{close[0]}'?"
+        lacks = f"{file} has no {name!r}" if name else "it lacks the name of the task"
+        return f"{lacks}; did you mean '{file}:{close[0]}'?"
     held = ", ".join(sorted(here)) or "no task"
     asked = f"{file} has no {name!r}" if name else f"no task is named after {file}"
     return f"{asked}; it has {held}; write {file}:NAME."

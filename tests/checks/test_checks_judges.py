@@ -103,6 +103,14 @@ def test_the_law_at_init_has_two_sides():
     assert causes(at_init(loss=float("inf"))) == ["not-finite"]
 
 
+def test_the_law_at_init_allows_for_the_draw_of_the_weights():
+    # classes look alike, so a small random head on them is off by more than examples tell
+    assert at_init(loss=2.3 - 0.3, inits_sd=0.1).verdict is PASSED
+    assert at_init(loss=2.3 - 0.5, inits_sd=0.1).verdict is FAILED
+    assert at_init(loss=2.31 + 0.3 + 0.3, inits_sd=0.1).verdict is PASSED
+    assert at_init(loss=2.31 + 0.3 + 0.5, inits_sd=0.1).verdict is FAILED
+
+
 def test_a_low_loss_is_a_leak_if_pairing_matters_and_a_scale_if_not():
     assert causes(at_init(loss=1.0))[0] == "label-leak"
     assert causes(at_init(loss=1.0, shuffled=1.0))[0] == "loss-scale"

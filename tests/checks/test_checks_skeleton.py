@@ -1,9 +1,12 @@
 """The skeleton checks on whole programs: silent on healthy ones, the right cause on planted faults.
 
-The default run takes a few programs from each kind; `-m slow` takes all of them, in three seeds.
+The default run takes a few programs from each kind; `-m slow` takes all of them, in as many
+seeds as JRECIPE_SEEDS says (1).
 """
 
 from __future__ import annotations
+
+import os
 
 import jax
 import numpy as np
@@ -30,6 +33,7 @@ QUICK_FAULTS = (
     "loss-clipped",
 )
 SLOW = pytest.mark.slow
+SEEDS = range(int(os.environ.get("JRECIPE_SEEDS", "1")))
 
 
 def assert_silent(name: str, seed: int) -> None:
@@ -59,14 +63,14 @@ def test_planted_faults_are_named(name):
 
 
 @SLOW
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", programs.HEALTHY)
 def test_every_healthy_program_raises_no_alarm(name, seed):
     assert_silent(name, seed)
 
 
 @SLOW
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", programs.FAULTS)
 def test_every_planted_fault_is_named(name, seed):
     assert_caught(name, seed)

@@ -84,7 +84,7 @@ def test_values_that_no_task_can_be_trained_on(tmp_path, command, task, says):
     [
         ("", "not_a_task", ("mine.py:not_a_task", "got int 3", "jr.Task(model=")),
         ("", "tusk", ("mine.py has no 'tusk'", "did you mean 'mine.py:task'?")),
-        ("", "", ("mine.py", "it has make", "write mine.py:NAME")),
+        ("", "", ("target 'mine.py':", "did you mean 'mine.py:task'?")),
         ("\nx = = 1\n", "task", ("mine.py:22", "SyntaxError", "mend the file")),
         ("\n\n1 / 0\n", "task", ("mine.py:23", "ZeroDivisionError", "--traceback")),
         ("\nimport nowhere_at_all\n", "task", ("mine.py:22", "nowhere_at_all")),
