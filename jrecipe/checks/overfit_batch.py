@@ -170,10 +170,10 @@ def find_causes(context: Context, floor: float) -> tuple[Suspect, ...]:
     """Measures why a few examples are not learned; asked only once they are not.
 
     In order: outputs that are probabilities before a loss of logits; outputs cut off at 0; a loss
-    In order: outputs that are probabilities before a loss of logits; outputs cut off at 0; a loss
     that gives no gradient although it is above its floor; weights that do not move, all or some,
     although the loss has a gradient in them; weights that hardly move; decay that outweighs the
     loss; a loss that rises.
+
     Args:
       context: the task.
       floor: the lowest loss that can be reached.
