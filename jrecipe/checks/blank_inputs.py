@@ -12,8 +12,8 @@ import dataclasses
 import jax
 import numpy as np
 
+from jrecipe.checks.arms import ArmResult
 from jrecipe.checks.context import Context
-from jrecipe.checks.controls import ArmResult
 from jrecipe.checks.intervals import paired_difference
 from jrecipe.checks.overfit_batch import few_learned
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
+from jrecipe.checks.arms import ARMS, FOREIGN_ARMS, WELL, Controls
 from jrecipe.checks.compiling import jit_once
-from jrecipe.checks.controls import ARMS, FOREIGN_ARMS, WELL, Controls, run_controls, simplified
+from jrecipe.checks.controls import run_controls, simplified
 from jrecipe.checks.laws import Law, law_of
 from jrecipe.data.order import batch_rows
 from jrecipe.models.copies import copies

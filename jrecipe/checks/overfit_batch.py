@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
+from jrecipe.checks.arms import ArmResult
 from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
-from jrecipe.checks.controls import ArmResult, simplified
+from jrecipe.checks.controls import simplified
 from jrecipe.checks.examples import describe_target, gallery
 from jrecipe.checks.laws import is_distribution
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding

@@ -10,7 +10,7 @@ import numpy as np
 
 from jrecipe import losses
 from jrecipe.checks import Context, Finding, Suspect, Verdict
-from jrecipe.checks.controls import Controls
+from jrecipe.checks.arms import Controls
 from jrecipe.figures import Bars, Curves, Table
 from jrecipe.recipe.dish import Dish
 from jrecipe.report import Section

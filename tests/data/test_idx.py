@@ -98,6 +98,17 @@ GOOD = idx_bytes(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
         ("a.gz", GOOD, "damaged"),
         ("a.gz", gzip.compress(GOOD)[:12] + b"\xff\xff\xff" + gzip.compress(GOOD)[15:], "damaged"),
     ],
+    ids=[
+        "cut",
+        "too-long",
+        "short-header",
+        "a-zip",
+        "empty",
+        "wrong-type",
+        "cut-gzip",
+        "no-gzip",
+        "damaged-gzip",
+    ],
 )
 def test_damaged_files_are_named(tmp_path, name, data, words):
     path = tmp_path / name
