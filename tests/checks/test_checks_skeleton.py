@@ -21,6 +21,7 @@ from jrecipe.checks.result import Finding, Suspect, Verdict
 
 QUICK_HEALTHY = ("regress", "foreign-loop")
 QUICK_FAULTS = (
+    "relu-on-targets-below-0",
     "coupled-decay-10",
     "normal-init",
     "mean-over-classes",

@@ -81,6 +81,21 @@ def test_noisy_tables_and_constant_bit_strings_are_silent():
     assert check(check_corrupt, subject)[0].verdict is Verdict.PASSED
 
 
+def test_equal_inputs_with_other_numbers_are_the_noise_of_a_regression():
+    x, _ = digits()
+    x[:40] = x[40:80]
+    y = np.random.default_rng(0).normal(size=len(x)).astype(np.float32)
+    subject = task(
+        jr.models.MLP(1, width=8, squeeze=True),
+        jr.losses.l2(),
+        train=(x[:400], y[:400]),
+        val=(x[400:500], y[400:500]),
+    )
+    (finding,) = check(check_corrupt, subject)
+    assert finding.verdict is Verdict.PASSED
+    assert finding.evidence["conflicting_rows"] == 80
+
+
 def test_a_loss_of_ones_own_is_compared_with_the_outputs():
     loss = lambda outputs, targets: -outputs[:, 0]  # noqa: E731
     x, y = digits()

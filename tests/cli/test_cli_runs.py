@@ -210,15 +210,16 @@ def test_inspect_makes_findings_of_values_that_cannot_be_trained_on(tmp_path):
 def test_a_process_of_its_own_gives_the_same_json(tmp_path):
     table = write_classes(tmp_path / "t.csv")
     args = ("check", table, "--only", "B3", "--network", "linear", "--json", "--quiet")
-    done = finish(process(*args, cwd=tmp_path))
+    # Compiled as the tests are (conftest.py), so that every number is the same.
+    like_here = (
+        "import jax; jax.config.update('jax_num_cpu_devices', 2); "
+        "jax.config.update('jax_disable_most_optimizations', True)"
+    )
+    done = finish(process(*args, cwd=tmp_path, before=like_here))
     here = json.loads(jrecipe(*args).out)
     there = json.loads(done.out)
     assert (done.code, done.err) == (0, "")
-    verdict = lambda report: [(f["check"], f["verdict"]) for f in report["findings"]["B3"]]  # noqa: E731
-    assert verdict(there) == verdict(here)
-    # The process optimises its programs, the tests do not: equal to rounding.
-    loss = lambda report: report["findings"]["B3"][0]["evidence"]["loss"]  # noqa: E731
-    assert loss(there) == pytest.approx(loss(here), rel=1e-5)
+    assert there["findings"] == here["findings"]
 
 
 def test_training_code_whose_state_is_an_object_still_gives_its_result(tmp_path):
