@@ -19,8 +19,8 @@ Result:
 mean 0.9866, deviation 0.0077 over 5 seeds, 359 test examples each
 
 The default network (ConvNet, width 32, one convolution a stage, flattened) was chosen while seeing
-test scores of about seven candidates on seed 0's split, so seed 0 flatters it a little, and the other
-seeds share its data.
+test scores of about seven candidates on seed 0's split, so seed 0 flatters it a little, and the
+other seeds share its data.
 """
 
 from __future__ import annotations
