@@ -41,6 +41,9 @@ class Runner(Protocol):
     def params(self) -> list[dict[str, np.ndarray]]:
         """Returns a copy of the parameters by path, per arm."""
 
+    def variables(self) -> list[tuple[PyTree, PyTree] | None]:
+        """Returns `(params, state)` of the model, per arm; None where they are the user's own."""
+
 
 class OwnRunner:
     """Arms of a model under jrecipe's own update: vmapped scans, or one after another."""
@@ -173,6 +176,12 @@ class OwnRunner:
             return [_by_path(params) for params in _unstack(self.state.params, len(self.arms))]
         return [_by_path(state.params) for state in self.states]
 
+    def variables(self) -> list[tuple[PyTree, PyTree] | None]:
+        """See `Runner.variables`."""
+        if self.together:
+            return list(_unstack((self.state.params, self.state.model_state), len(self.arms)))
+        return [jax.tree.map(np.asarray, (s.params, s.model_state)) for s in self.states]
+
     def score(self) -> list[Scores]:
         """See `Runner.score`."""
         if self.together:
@@ -233,6 +242,10 @@ class ForeignRunner:
     def params(self) -> list[dict[str, np.ndarray]]:
         """See `Runner.params`."""
         return [_by_path(self.trainer.params(state)) for state in self.states]
+
+    def variables(self) -> list[tuple[PyTree, PyTree] | None]:
+        """See `Runner.variables`."""
+        return [None] * len(self.arms)
 
     def score(self) -> list[Scores]:
         """See `Runner.score`."""

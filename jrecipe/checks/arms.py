@@ -71,6 +71,7 @@ class ArmResult:
       train_start: float[t], as `train` but before the first update.
       few_start: float[f], as `few` but before the first update.
       moved: parameter path -> size of its change, relative to the size of all parameters.
+      variables: `(params, state)` of the model at the end; None with a foreign trainer.
     """
 
     arm: Arm
@@ -86,6 +87,7 @@ class ArmResult:
     train_start: np.ndarray
     few_start: np.ndarray
     moved: Mapping[str, float]
+    variables: tuple[PyTree, PyTree] | None = None
 
     @property
     def val_mean(self) -> tuple[float, float]:

@@ -7,7 +7,8 @@ changes nothing, and the user's objects are never written to.
 from __future__ import annotations
 
 import functools
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +27,7 @@ from jrecipe.train.reference import example_inputs, trainer_of
 from jrecipe.types import Array, Batch, Key, Model, PyTree, TaskError
 
 Budget = Literal["quick", "full"]
+T = TypeVar("T")
 # Updates of each control arm, and seconds after which they stop early.
 _EFFORT: dict[Budget, tuple[int, float]] = {"quick": (300, 40.0), "full": (900, 240.0)}
 
@@ -51,11 +53,22 @@ class Context:
         self.foreign = task.trainer is not None
         self.model: Model | None = task.model
         self._splits: dict[tuple[str, int | None], tuple[PyTree, PyTree]] = {}
+        self._known: dict[str, Any] = {}
 
     @functools.cached_property
     def trainer(self) -> Trainer:
         """The trainer under examination; building the reference one compiles nothing yet."""
         return trainer_of(self.task)
+
+    def once(self, name: str, measure: Callable[[], T]) -> T:
+        """Returns what `measure` returned when it was first asked for under this name.
+
+        For measurements that several checks read; they must depend on the task, the seed and the
+        budget alone, so that it does not matter which check asks first.
+        """
+        if name not in self._known:
+            self._known[name] = measure()
+        return self._known[name]
 
     def _rows(self, n: int, skip: int) -> np.ndarray:
         total = len(self.task.train)

@@ -72,7 +72,7 @@ def run_controls(
             break
     curves = np.concatenate(train_loss, axis=1)
     results = {}
-    after = runner.params()
+    after, variables_after = runner.params(), runner.variables()
     for i, (arm, scores) in enumerate(zip(arms, runner.score(), strict=True)):
         val, metric, train, few_outputs, few = scores
         results[arm.name] = ArmResult(
@@ -89,6 +89,7 @@ def run_controls(
             train_start=np.asarray(before[i][2]),
             few_start=np.asarray(before[i][4]),
             moved=_movement(weights[i], after[i]),
+            variables=variables_after[i],
         )
     return Controls(
         arms=results,

@@ -9,6 +9,7 @@ STAGES = {
     "D": "Regularise",
     "E": "Tune",
     "F": "Squeeze out the juice",
+    "G": "Silent failures",
 }
 
 NAMES = {
@@ -51,6 +52,26 @@ NAMES = {
     "D11": "Early stopping",
     "D12": "Larger model, stopped early",
     "D13": "Look inside",
+    "G1": "Pictures flipped, labels not",
+    "G2": "Target seen",
+    "G3": "Loss sound",
+    "G4": "Pre-trained weights",
+    "G5": "Sizes of rates and decay",
+    "G6": "Reshape for transpose",
+    "G7": "Labels aligned",
+    "G8": "Softmax twice",
+    "G9": "Softmax axis",
+    "G10": "Broadcasting",
+    "G11": "Dropout in evaluation",
+    "G12": "Training and evaluation agree",
+    "G13": "Frozen layers",
+    "G14": "Optimiser",
+    "G15": "Reference step",
+    "G16": "Leakage",
+    "G17": "Unshuffled data",
+    "G18": "Gradient flow",
+    "G19": "Layers",
+    "G20": "Learning rate",
 }
 
 
