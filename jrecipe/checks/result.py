@@ -50,7 +50,7 @@ CAUSES: dict[str, str] = {
     "constant-input": "all examples have the same input",
     "data-on-wrong-scale": "inputs enter the network unnormalised",
     "dead-units": "units or layers answer the same for every input and pass no gradient on",
-    "decay-coupled": "weight decay is coupled to the gradient though declared apart, or the reverse",
+    "decay-coupled": "weight decay is coupled to the gradient where declared apart, or reversed",
     "decay-dominates": "regularisation outweighs the loss in the update",
     "decay-on-bias": "weight decay shrinks biases and normalisation scales",
     "double-softmax": "outputs that are a distribution already are normalised again by the loss",
