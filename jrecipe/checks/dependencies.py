@@ -8,27 +8,29 @@ goes away with its batch statistics it is told apart from a bug.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from typing import Literal
 
 import jax
 import numpy as np
+from jax.interpreters import partial_eval
 
 from jrecipe.checks.causal import check_causal
 from jrecipe.checks.context import Context
 from jrecipe.checks.isolation import (
-    bit_splits,
     dependency_map,
     example_map,
     isolation,
     really_other,
     replace,
+    separating,
 )
 from jrecipe.checks.probing import same_bits, trained_state, visible_variables
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.figures import Figure, Matrix
 from jrecipe.task import Task
-from jrecipe.types import Array, PyTree
+from jrecipe.types import Array, Key, PyTree
 
 __all__ = [
     "Isolation",
@@ -89,52 +91,64 @@ def measure_isolation(ctx: Context) -> Isolation | None:
     evaluate = outputs_of["evaluation"]
     outputs = evaluate(batch.inputs)
     shape = _loss_shape(ctx, outputs, batch.targets, n)
-    splits = len(bit_splits(n))
+    splits = len(separating(n))
 
     def scored(pair: PyTree) -> Mapping[str, PyTree]:
         result = evaluate(pair[0])
         scores = None if shape is not None else ctx.losses(result, pair[1])
         return {"outputs": result, "losses": scores}
 
-    first, second = (jax.tree.leaves(scored((batch.inputs, batch.targets))) for _ in range(2))
-    if not all(same_bits(a, b).all() for a, b in zip(first, second, strict=True)):
-        return Isolation(n=n, passes=3, evaluation="none", repeatable=False)
-    broken = isolation(scored, x, y)
+    second = scored((batch.inputs, batch.targets))
+    again = zip(jax.tree.leaves(outputs), jax.tree.leaves(second["outputs"]), strict=True)
+    if not all(same_bits(a, b).all() for a, b in again):
+        return Isolation(n=n, passes=2, evaluation="none", repeatable=False)
+    changed = False
+
+    def watched(pair: PyTree) -> Mapping[str, PyTree]:
+        nonlocal changed
+        result = scored(pair)
+        answers = zip(jax.tree.leaves(outputs), jax.tree.leaves(result["outputs"]), strict=True)
+        changed |= not all(same_bits(a, b).all() for a, b in answers)
+        return result
+
+    broken = isolation(watched, x, y, base=second)
     hit = {name: any(leaf.any() for leaf in jax.tree.leaves(broken[name])) for name in broken}
     kind: Mixing = "outputs" if hit["outputs"] else "losses" if hit["losses"] else "none"
-    blank = evaluate(replace(x, y, np.ones(n, bool))[0])
     found = Isolation(
         n=n,
-        passes=splits + 5,
+        passes=splits + 2,
         evaluation=kind,
         loss_shape=shape,
-        ignored=all(
-            same_bits(a, b).all()
-            for a, b in zip(jax.tree.leaves(outputs), jax.tree.leaves(blank), strict=True)
-        ),
+        ignored=not changed,
         over_batch=_sums_over_batch(outputs),
     )
     if kind != "none":
         plain = outputs_of.get("evaluation without statistics")
-        repaired = None if plain is None or kind == "losses" else _mixes(plain, x[0], y[0])
+        mended = None if plain is None or kind == "losses" else _mixes(plain, x[0], y[0])
         run = scored if kind == "losses" else lambda pair: evaluate(pair[0])
         pairs = example_map(run, x, y)
         size = _size(run, x, y, pairs)
-        return dataclasses.replace(found, without_statistics=repaired, pairs=pairs, size=size)
+        return dataclasses.replace(found, without_statistics=mended, pairs=pairs, size=size)
     if "training" not in outputs_of:
         return found
+    if _trains_as_it_evaluates(ctx, batch.inputs):
+        return dataclasses.replace(found, training="none")
     train = outputs_of["training"]
     mixes = _mixes(train, x[0], y[0])
     found = dataclasses.replace(
         found,
         training="outputs" if mixes else "none",
         state_changes=_state_changes(ctx, batch.inputs) if mixes else False,
-        passes=found.passes + splits + 1,
+        passes=found.passes + (2 if mixes else splits + 1),
     )
     if not mixes:
         return found
     plain = outputs_of.get("training without statistics")
-    repaired = None if plain is None else _mixes(plain, x[0], y[0])
+    repaired: bool | None = None
+    repaired: bool | None = None
+    if plain is not None:
+        known = _trains_as_it_evaluates(ctx, batch.inputs, "batch_statistics")
+        repaired = False if known else _mixes(plain, x[0], y[0])
     culprit = plain if repaired and plain is not None else train
     pairs = example_map(culprit, x[0], y[0])
     size = _size(culprit, x[0], y[0], pairs)
@@ -326,6 +340,34 @@ def _functions(ctx: Context) -> dict[str, Callable[[PyTree], PyTree]]:
     return functions
 
 
+def _trains_as_it_evaluates(ctx: Context, inputs: PyTree, *parts: str) -> bool:
+    """Tells whether training mode, dropout and `parts` aside, runs the program of evaluation.
+
+    What has been proved of the one then holds of the other, without a pass. Dropout draws per
+    element, so it cannot mix examples.
+    """
+    assert ctx.model is not None
+    quiet = ctx.model if ctx.model.without is None else ctx.model.without("dropout", *parts)
+    params, state = visible_variables(ctx)
+
+    def program(train: bool) -> tuple[str, list[Array]]:
+        model = quiet if train else ctx.model
+        assert model is not None
+
+        def outputs(params: PyTree, state: PyTree, x: PyTree, key: Key) -> PyTree:
+            options = {"key": key, "train": True} if train else {}
+            return model.apply(params, state, x, **options)[0]
+
+        closed = jax.make_jaxpr(outputs)(params, state, inputs, ctx.key)
+        used, _ = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
+        return re.sub(r"0x[0-9a-f]+", "", str(used)), closed.consts
+
+    (one, constants), (other, others) = program(True), program(False)
+    if one != other or len(constants) != len(others):
+        return False
+    return all(same_bits(a, b).all() for a, b in zip(constants, others, strict=True))
+
+
 def _loss_shape(ctx: Context, outputs: PyTree, targets: PyTree, n: int) -> tuple[int, ...] | None:
     """Returns the shape of the loss if it is [n, n] and so compares every pair of examples."""
     result = jax.eval_shape(ctx.task.loss, outputs, targets)
@@ -342,7 +384,7 @@ def _state_changes(ctx: Context, inputs: PyTree) -> bool:
 
 
 def _mixes(function: Callable[[PyTree], PyTree], x: PyTree, y: PyTree) -> bool:
-    return any(leaf.any() for leaf in jax.tree.leaves(isolation(function, x, y)))
+    return any(leaf.any() for leaf in jax.tree.leaves(isolation(function, x, y, first=True)))
 
 
 def _others(pairs: np.ndarray) -> np.ndarray:
