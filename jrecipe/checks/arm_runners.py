@@ -60,6 +60,7 @@ class OwnRunner:
                 "blank": jnp.asarray(arm.blank),
                 "shuffled": jnp.asarray(arm.shuffled),
                 "rate": jnp.asarray(arm.rate, jnp.float32),
+                "undecayed": jnp.asarray(arm.undecayed),
             }
             for arm in arms
         ]
@@ -72,7 +73,10 @@ class OwnRunner:
         ) -> tuple[TrainState, Array]:
             inputs, targets = data
             rate = lambda updates: jax.tree.map(lambda u: u * knob["rate"].astype(u.dtype), updates)  # noqa: E731
-            scaled = optax.chain(tx, optax.stateless(lambda updates, params: rate(updates)))
+            scaled = optax.chain(
+                _undecayed(tx, knob["undecayed"]),
+                optax.stateless(lambda updates, params: rate(updates)),
+            )
             batch = Batch(
                 blanked(jax.tree.map(lambda x: x[rows], inputs), knob),
                 jax.tree.map(
@@ -188,6 +192,19 @@ class OwnRunner:
             return _unstack(self._score(self.state, self.knobs, self.score_data), len(self.arms))
         pairs = zip(self.states, self.knobs, strict=True)
         return [self._score(state, knob, self.score_data) for state, knob in pairs]
+
+
+def _undecayed(
+    tx: optax.GradientTransformation, undecayed: Array
+) -> optax.GradientTransformationExtraArgs:
+    """Hides the weights from an optimiser, so that nothing decays, where `undecayed` is True."""
+    tx = optax.with_extra_args_support(tx)
+
+    def update(grads: PyTree, state: PyTree, params: PyTree = None, **extra: Any) -> Any:
+        shown = jax.tree.map(lambda x: jnp.where(undecayed, jnp.zeros_like(x), x), params)
+        return tx.update(grads, state, shown, **extra)
+
+    return optax.GradientTransformationExtraArgs(tx.init, update)
 
 
 class ForeignRunner:

@@ -24,6 +24,7 @@ class Arm:
       few: the same few examples in every batch.
       rate: factor on every update, as on the learning rate.
       well: the final bias is initialised from the targets.
+      undecayed: the optimiser is told that all weights are 0, so that nothing decays.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Arm:
     few: bool = False
     rate: float = 1.0
     well: bool = False
+    undecayed: bool = False
 
 
 ARMS = (
@@ -48,6 +50,7 @@ ARMS = (
     Arm("few, rate*100", few=True, rate=100.0),
 )
 WELL = Arm("well", well=True)
+UNDECAYED = Arm("undecayed", undecayed=True)
 FOREIGN_ARMS = tuple(arm for arm in ARMS if arm.rate == 1.0)
 
 

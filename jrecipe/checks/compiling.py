@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,4 +19,13 @@ def jit_once(function: Callable[..., Any]) -> Any:
     if jax.default_backend() != "cpu":
         return jax.jit(function)
     options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-    return jax.jit(function, compiler_options=options)
+    compiled = jax.jit(function, compiler_options=options)
+
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        # JAX takes options of a whole program only, so inside another one this is its function.
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
+            return function(*args)
+        return compiled(*args)
+
+    return call

@@ -6,6 +6,7 @@ changes nothing, and the user's objects are never written to.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
@@ -15,19 +16,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
-from jrecipe.checks.arms import ARMS, FOREIGN_ARMS, WELL, Controls
+from jrecipe.checks.arms import ARMS, FOREIGN_ARMS, UNDECAYED, WELL, Controls
 from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.controls import run_controls, simplified
+from jrecipe.checks.decay import decay_share
 from jrecipe.checks.laws import Law, law_of
 from jrecipe.data.order import batch_rows
 from jrecipe.models.copies import copies
 from jrecipe.task import Task, Trainer, read
-from jrecipe.train.init_well import init_well
-from jrecipe.train.reference import example_inputs, trainer_of
+from jrecipe.train.init_well import final_bias, set_leaf
+from jrecipe.train.reference import example_inputs, optimizer_of, reference_trainer
+from jrecipe.train.state import TrainState, state_of
+from jrecipe.train.step import make_loss_fn
 from jrecipe.types import Array, Batch, Key, Model, PyTree, TaskError
 
 Budget = Literal["quick", "full"]
 T = TypeVar("T")
+DECAYS = 1e-3  # share of the first update from which there is decay at all
 # Updates of each control arm, and seconds after which they stop early.
 _EFFORT: dict[Budget, tuple[int, float]] = {"quick": (300, 40.0), "full": (900, 240.0)}
 
@@ -58,7 +63,17 @@ class Context:
     @functools.cached_property
     def trainer(self) -> Trainer:
         """The trainer under examination; building the reference one compiles nothing yet."""
-        return trainer_of(self.task)
+        if self.task.trainer is not None:
+            return self.task.trainer
+        own, tx = reference_trainer(self.task, jit_once), optimizer_of(self.task)
+        rest = jit_once(lambda params, state, key: state_of(params, state, tx, key))
+        inputs = example_inputs(self.task)
+
+        def init(key: Key) -> TrainState:  # drawing weights takes long to compile: once is enough
+            variables = self._init(jax.random.fold_in(key, 0), inputs)
+            return rest(*variables, jax.random.fold_in(key, 1))
+
+        return dataclasses.replace(own, init=init)
 
     def once(self, name: str, measure: Callable[[], T]) -> T:
         """Returns what `measure` returned when it was first asked for under this name.
@@ -204,27 +219,43 @@ class Context:
         return self._losses(outputs, targets)
 
     @functools.cached_property
-    def well_initialised(self) -> Task | None:
-        """The task with its final bias from the targets, None where that cannot be done."""
+    def well_initialised(self) -> tuple[PyTree, PyTree] | None:
+        """`(params, state)` with the final bias from the targets, None if that cannot be done."""
+        if self.foreign:
+            return None
+        params, state = self.variables()
         try:
-            return init_well(self.task)
+            return set_leaf(params, *final_bias(self.task, params, state)), state
         except TaskError:
             return None
+
+    @functools.cached_property
+    def decay_share(self) -> float:
+        """How much of the first update comes from the weights; needs a model and own trainer."""
+        params, state = self.variables()
+        loss_fn = make_loss_fn(simplified(self.task).model, self.task.loss)
+        batch = self.batch()
+
+        def mean_loss(params: PyTree) -> Array:
+            value, weight, _ = loss_fn(params, state, batch, self.key)
+            return (value * weight).sum() / jnp.maximum(weight.sum(), 1e-8)
+
+        return decay_share(optimizer_of(self.task), jit_once(jax.grad(mean_loss))(params), params)
 
     @functools.cached_property
     def controls(self) -> Controls:
         """The arms of stage B, trained once for all the checks that read them."""
         if self.foreign:
             return self._run(self.task, FOREIGN_ARMS, None)
-        well, arms = self.well_initialised, ARMS
+        well, arms = self.well_initialised, list(ARMS)
+        if self.decay_share > DECAYS:
+            arms.append(UNDECAYED)
         if well is None:
             return self._run(self.task, arms, lambda arm: self.variables())
-        init_key = jax.random.fold_in(self.key, 0)
-        start = jit_once(well.model.init)(init_key, example_inputs(self.task))
         return self._run(
             self.task,
             (*arms, WELL),
-            lambda arm: start if arm.well else self.variables(),
+            lambda arm: well if arm.well else self.variables(),
         )
 
     @functools.cached_property
@@ -250,7 +281,9 @@ class Context:
             return moved, state
 
         task = self.task.replace(model=Model(double.init, apply, name=double.name))
-        start = jit_once(task.model.init)(jax.random.fold_in(self.key, 0), example_inputs(task))
+        keys = jax.random.split(jax.random.fold_in(self.key, 0), 2)
+        both = [self._init(key, example_inputs(task)) for key in keys]
+        start = jax.tree.map(lambda *x: np.stack(x), *both)
         return self._run(task, ARMS[:1], lambda arm: start)
 
     def _run(self, task: Task, arms: Any, variables: Any) -> Controls:

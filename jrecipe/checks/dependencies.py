@@ -145,7 +145,6 @@ def measure_isolation(ctx: Context) -> Isolation | None:
         return found
     plain = outputs_of.get("training without statistics")
     repaired: bool | None = None
-    repaired: bool | None = None
     if plain is not None:
         known = _trains_as_it_evaluates(ctx, batch.inputs, "batch_statistics")
         repaired = False if known else _mixes(plain, x[0], y[0])

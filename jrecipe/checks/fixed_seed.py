@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.examples import name_rows
 from jrecipe.checks.probing import as_numpy, same_bits, same_structure
@@ -177,7 +178,7 @@ def check_fixed_seed(ctx: Context) -> Finding:
             ctx.key,
             batches[0].inputs,
         ):
-            again = run(reference_trainer(ctx.task), ctx.key, batches)
+            again = run(reference_trainer(ctx.task, jit_once), ctx.key, batches)
             difference = first_difference(first, again)
             augment = ctx.task.augment
             augmented = augment is not None and not traces_alike(augment, ctx.key, batches[0])

@@ -18,7 +18,6 @@ from jrecipe.checks.controls import simplified
 from jrecipe.checks.examples import describe_target, gallery
 from jrecipe.checks.laws import is_distribution
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
-from jrecipe.checks.simplify import measure_decay
 from jrecipe.figures import Curves, Figure
 from jrecipe.train.frozen import path_name
 from jrecipe.train.step import make_loss_fn
@@ -223,7 +222,7 @@ def find_causes(context: Context, floor: float) -> tuple[Suspect, ...]:
         )
     found.extend(_unmoved(context, real))
     if not context.foreign and context.model is not None:
-        decay = measure_decay(context)
+        decay = context.decay_share
         if decay > 0.5:
             found.append(
                 Suspect(

@@ -1,124 +1,101 @@
 """B2: the skeleton is simple - stage B runs without augmentation, dropout and decay, and says so.
 
 Augmentation is left out of the task; dropout is taken out of the network where it can be taken
-apart. Decay lives inside the optimiser and cannot be removed from outside, so what it does is
-measured: how much of the first update comes from the weights rather than from the gradient.
+apart. Decay lives inside the optimiser and stays on, so what it does is measured: how much of the
+first update comes from the weights rather than from the gradient, and what the same training
+reaches when the optimiser is told that all weights are 0.
 """
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
+import dataclasses
 
-from jrecipe.checks.compiling import jit_once
-from jrecipe.checks.context import Context
-from jrecipe.checks.controls import simplified
+import jax
+
+from jrecipe.checks.arms import ArmResult
+from jrecipe.checks.context import DECAYS, Context
+from jrecipe.checks.intervals import paired_difference
+from jrecipe.checks.probing import as_numpy, disagreement, visible_variables
 from jrecipe.checks.result import Finding, Suspect, Verdict
-from jrecipe.train.reference import optimizer_of
-from jrecipe.train.step import make_loss_fn
-from jrecipe.types import Model, PyTree
 
 ITEM, CHECK = "B2", "simplify"
-CALLS = 8  # of the optimiser with one gradient; more than most accumulate
-
-
-def decay_share(tx: optax.GradientTransformation, grads: PyTree, params: PyTree) -> float:
-    """Measures how much of the first update is due to the weights and not to the gradient.
-
-    The update for `(grads, params)` is compared with that for `(grads, zeros)`. Only directions
-    count, per leaf, so optimisers that scale with the size of the weights (LARS, LAMB) show none.
-
-    Args:
-      tx: the optimiser, decoupled or coupled decay inside or not.
-      grads: a gradient.
-      params: the weights.
-
-    Returns:
-      1 - cosine between the two, averaged over leaves with the size of the leaf; 0 without decay,
-      about 1 and above when decay decides the direction.
-    """
-
-    def travelled(weights: PyTree) -> PyTree:
-        def call(state: optax.OptState, _: None) -> tuple[optax.OptState, PyTree]:
-            updates, state = tx.update(grads, state, weights)
-            return state, updates
-
-        # Several calls, as warm-up and gradient accumulation give no update at the first.
-        updates = jax.lax.scan(call, tx.init(weights), None, length=CALLS)[1]
-        return jax.tree.map(lambda x: x.sum(axis=0), updates)
-
-    def shares(params: PyTree) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
-        pairs = zip(
-            jax.tree.leaves(travelled(params)),
-            jax.tree.leaves(travelled(jax.tree.map(jnp.zeros_like, params))),
-            strict=True,
-        )
-        flat = [(a.ravel().astype(jnp.float32), b.ravel().astype(jnp.float32)) for a, b in pairs]
-        return [(a @ b, jnp.linalg.norm(a), jnp.linalg.norm(b)) for a, b in flat]
-
-    sizes = [np.size(x) for x in jax.tree.leaves(params)]
-    total = share = 0.0
-    for (product, a, b), size in zip(jit_once(shares)(params), sizes, strict=True):
-        length = float(a) * float(b)
-        total += size
-        share += size * (1.0 - float(product) / length if length > 0 else 0.0)
-    return share / max(total, 1.0)
-
-
-def measure_decay(context: Context) -> float:
-    """Returns `decay_share` of the task's optimiser for the first gradient; needs a model."""
-    task = context.task
-    params, state = context.variables()
-    batch = context.batch()
-    loss_fn = make_loss_fn(simplified(task).model, task.loss)
-
-    def mean_loss(params: PyTree) -> jax.Array:
-        value, weight, _ = loss_fn(params, state, batch, context.key)
-        return (value * weight).sum() / jnp.maximum(weight.sum(), 1e-8)
-
-    return decay_share(optimizer_of(task), jit_once(jax.grad(mean_loss))(params), params)
 
 
 def dropout_noise(context: Context) -> tuple[float, float]:
     """Returns the relative change of outputs between two keys: as it is, and simplified."""
-    task = context.task
-
-    params, state = context.variables()
+    assert context.model is not None
+    # Moved weights: a zero-initialised head would hide any randomness behind it.
+    params, state = visible_variables(context)
     inputs = context.batch(8).inputs
 
-    def noise(model: Model) -> float:
-        def gap(params: PyTree) -> tuple[jax.Array, jax.Array]:
-            leaves, tree = jax.tree.flatten(params)
-            keys = jax.random.split(jax.random.key(context.seed + 1), len(leaves))
-            # A zero-initialised head would hide any randomness behind it.
-            noisy = jax.tree.unflatten(
-                tree,
-                [
-                    x + 0.1 * jax.random.normal(key, x.shape, x.dtype)
-                    if jnp.issubdtype(x.dtype, jnp.floating)
-                    else x
-                    for key, x in zip(keys, leaves, strict=True)
-                ],
-            )
-            a, b = (
-                model.apply(noisy, state, inputs, key=jax.random.key(i), train=True)[0]
-                for i in (1, 2)
-            )
-            return optax.tree.norm(jax.tree.map(jnp.subtract, a, b)), optax.tree.norm(a)
+    def noise(*without: str) -> float:
+        a, b = (
+            context.apply(params, state, inputs, jax.random.key(i), True, without)[0]
+            for i in (1, 2)
+        )
+        return disagreement(as_numpy(a), as_numpy(b))
 
-        change, size = jit_once(gap)(params)
-        return float(change) / max(float(size), 1e-12)
-
-    simple = simplified(task).model
-    if simple is task.model:
-        alone = noise(task.model)
-        return alone, alone
-    return noise(task.model), noise(simple)
+    alone = noise()
+    return alone, noise("dropout") if alone > 0 and context.model.without is not None else alone
 
 
-def judge_simplify(*, augmented: bool, noise: float, noise_left: float, decay: float) -> Finding:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DecayCost:
+    """What weight decay costs, against the same training without it.
+
+    Attributes:
+      train: training loss at the end, with decay.
+      train_without: the same without.
+      gap: mean of (with - without) over training examples.
+      gap_stderr: its standard error.
+      progress: how far the training loss fell without decay.
+      val_gap: mean of (with - without) over validation examples.
+      val_gap_stderr: its standard error.
+    """
+
+    train: float
+    train_without: float
+    gap: float
+    gap_stderr: float
+    progress: float
+    val_gap: float
+    val_gap_stderr: float
+
+    @property
+    def dominates(self) -> bool:
+        """Whether decay takes a tenth of the progress, and validation pays for it too."""
+        train = self.share > 0.1 and self.gap > 6 * self.gap_stderr
+        return train and self.val_gap > 3 * self.val_gap_stderr
+
+    @property
+    def share(self) -> float:
+        """What decay takes of the progress in training loss; 0 if there is none."""
+        return self.gap / self.progress if self.progress > 0 else 0.0
+
+
+def decay_cost(real: ArmResult, undecayed: ArmResult) -> DecayCost:
+    """Compares two arms of the controls example by example."""
+    gap, gap_stderr = paired_difference(real.train, undecayed.train)
+    val_gap, val_gap_stderr = paired_difference(real.val, undecayed.val)
+    return DecayCost(
+        train=real.train_mean[0],
+        train_without=undecayed.train_mean[0],
+        gap=gap,
+        gap_stderr=gap_stderr,
+        progress=float(undecayed.train_start.mean()) - undecayed.train_mean[0],
+        val_gap=val_gap,
+        val_gap_stderr=val_gap_stderr,
+    )
+
+
+def judge_simplify(
+    *,
+    augmented: bool,
+    noise: float,
+    noise_left: float,
+    decay: float,
+    cost: DecayCost | None = None,
+) -> Finding:
     """Judges whether stage B is simple enough to trust what its other checks say.
 
     Args:
@@ -126,6 +103,7 @@ def judge_simplify(*, augmented: bool, noise: float, noise_left: float, decay: f
       noise: relative change of training outputs between two keys, the network as it is.
       noise_left: the same after dropout was taken out.
       decay: see `decay_share`.
+      cost: what decay costs in training; None if there is none.
     """
     off = ["augmentation"] * augmented + ["dropout"] * (noise > 0 and noise_left == 0)
     said = (
@@ -134,7 +112,7 @@ def judge_simplify(*, augmented: bool, noise: float, noise_left: float, decay: f
     left = []
     if noise_left > 0:
         left.append("randomness inside the network that cannot be taken out stays on")
-    if decay > 1e-3:
+    if decay > DECAYS:
         left.append(f"weight decay stays on and turns the first update by {decay:.1%}")
     if left:
         said += " " + "; ".join(left).capitalize() + "."
@@ -146,6 +124,8 @@ def judge_simplify(*, augmented: bool, noise: float, noise_left: float, decay: f
         "noise_left": noise_left,
         "decay_share": decay,
         "decay_share_limit": 0.5,
+        "train_loss": None if cost is None else cost.train,
+        "train_loss_without_decay": None if cost is None else cost.train_without,
     }
     if decay > 0.5:
         return Finding(
@@ -159,7 +139,27 @@ def judge_simplify(*, augmented: bool, noise: float, noise_left: float, decay: f
                 Suspect(
                     cause="decay-dominates",
                     component="optimizer",
+                    where="weight decay",
                     why=f"the update turns by {decay:.0%} when the weights are taken out of it",
+                ),
+            ),
+        )
+    if cost is not None and cost.dominates:
+        return Finding(
+            item=ITEM,
+            check=CHECK,
+            verdict=Verdict.FAILED if cost.share > 1 / 3 else Verdict.WARNED,
+            evidence=evidence,
+            finding=f"Weight decay holds the training loss at {cost.train:.4g}; without it the "
+            f"same training reaches {cost.train_without:.4g}, and validation gains too.",
+            remedy="Lower the weight decay tenfold, or use decoupled decay (optax.adamw).",
+            suspects=(
+                Suspect(
+                    cause="decay-dominates",
+                    component="optimizer",
+                    where="weight decay",
+                    why=f"it costs {cost.gap:.3g} +- {cost.gap_stderr:.2g} on training and "
+                    f"{cost.val_gap:.3g} +- {cost.val_gap_stderr:.2g} on validation examples",
                 ),
             ),
         )
@@ -178,9 +178,12 @@ def check_simplify(context: Context) -> Finding:
             "there while you check the skeleton.",
         )
     noise, noise_left = dropout_noise(context)
+    arms = context.controls.arms if context.decay_share > DECAYS else {}
+    cost = decay_cost(arms["real"], arms["undecayed"]) if arms else None
     return judge_simplify(
         augmented=task.augment is not None,
         noise=noise,
         noise_left=noise_left,
-        decay=measure_decay(context),
+        decay=context.decay_share,
+        cost=cost,
     )

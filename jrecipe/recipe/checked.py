@@ -12,6 +12,7 @@ import numpy as np
 
 from jrecipe.checks import Check, Context, run_checks, select
 from jrecipe.checks.context import Budget
+from jrecipe.checks.diagnosis import diagnose
 from jrecipe.report import Report
 from jrecipe.task import Task
 from jrecipe.train.clock import Clock
@@ -53,6 +54,7 @@ def check(
     checks = select(only)
     with Clock() as clock:
         findings = run_checks(Context(task, seed, budget), checks, ignore, progress)
+        findings = diagnose(findings)
     return Report(task=task.name, findings=findings, facts=facts(task, seed, clock, command))
 
 

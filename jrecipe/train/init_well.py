@@ -80,12 +80,38 @@ def init_well(task: Task, limit: int = 50_000) -> Task:
 
     Source: Karpathy, "A Recipe for Training Neural Networks", 2019, "init well".
     """
-    model, loss = task.model, task.loss
+    model = task.model
     if model is None or task.trainer is not None:
         raise TaskError(
             f"init_well sets Task.model's bias, but task {task.name!r} is trained by Task.trainer; "
             "set the bias in Trainer.init."
         )
+    inputs = example_inputs(task)
+    params, state = jax.jit(model.init)(jax.random.key(0), inputs)
+    name, bias = final_bias(task, params, state, limit)
+
+    def init(key: Key, inputs: PyTree) -> tuple[PyTree, PyTree]:
+        params, state = model.init(key, inputs)
+        return set_leaf(params, name, bias), state
+
+    return task.replace(model=dataclasses.replace(model, init=init))
+
+
+def final_bias(
+    task: Task, params: PyTree, state: PyTree, limit: int = 50_000
+) -> tuple[str, np.ndarray]:
+    """Returns the path of a task's final bias, and the value that makes the best constant output.
+
+    Args:
+      task: with a model and one of jrecipe's losses.
+      params: parameters of the model.
+      state: its other state.
+      limit: training targets that are read, spread evenly.
+
+    Raises:
+      TaskError: as `init_well` does.
+    """
+    model, loss = task.model, task.loss
     if not isinstance(loss, losses.Loss):
         raise TaskError(
             f"init_well needs one of jr.losses, which know their best constant; got {loss!r}."
@@ -95,7 +121,6 @@ def init_well(task: Task, limit: int = 50_000) -> Task:
     if not hasattr(outputs, "shape"):
         raise TaskError("init_well needs a network with one output array, got a pytree of outputs.")
     shape = tuple(outputs.shape[1:])
-    params, state = jax.jit(model.init)(jax.random.key(0), inputs)
     name = find_head_bias(model, params, state, inputs)
     if name is None:
         raise TaskError(
@@ -103,10 +128,4 @@ def init_well(task: Task, limit: int = 50_000) -> Task:
             "it; give the last layer a bias, or initialise it yourself."
         )
     constant = np.asarray(loss.best_constant(read(task.train, limit)[1], shape), np.float32)
-    bias = constant.reshape(-1, *shape[-1:]).mean(axis=0)  # the same at every position
-
-    def init(key: Key, inputs: PyTree) -> tuple[PyTree, PyTree]:
-        params, state = model.init(key, inputs)
-        return set_leaf(params, name, bias), state
-
-    return task.replace(model=dataclasses.replace(model, init=init))
+    return name, constant.reshape(-1, *shape[-1:]).mean(axis=0)  # the same at every position

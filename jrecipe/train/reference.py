@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import numpy as np
 import optax
@@ -29,8 +32,14 @@ def example_inputs(task: Task, n: int = 2) -> PyTree:
     return task.train.take(np.arange(min(n, len(task.train))))[0]
 
 
-def reference_trainer(task: Task) -> Trainer:
+def reference_trainer(
+    task: Task, compiled: Callable[[Callable[..., Any]], Any] = jax.jit
+) -> Trainer:
     """Builds the reference trainer of a task: the same update as `fit`, compiled with jit.
+
+    Args:
+      task: with a model.
+      compiled: how to compile a function.
 
     Returns:
       A `Trainer` whose state is a `TrainState`. `step` does not donate its state, so that a check
@@ -49,9 +58,9 @@ def reference_trainer(task: Task) -> Trainer:
         return model.apply(state.params, state.model_state, inputs)[0]
 
     return Trainer(
-        init=jax.jit(init),
-        step=jax.jit(update_of(task)),
-        predict=jax.jit(predict),
+        init=compiled(init),
+        step=compiled(update_of(task)),
+        predict=compiled(predict),
         params=lambda state: state.params,
     )
 

@@ -43,10 +43,24 @@ def create_state(
       key: decides the weights and every later draw.
     """
     params, model_state = model.init(jax.random.fold_in(key, 0), inputs)
+    return state_of(params, model_state, tx, jax.random.fold_in(key, 1))
+
+
+def state_of(
+    params: PyTree, model_state: PyTree, tx: optax.GradientTransformation, key: Key
+) -> TrainState:
+    """Returns the state before the first update of given weights.
+
+    Args:
+      params: what the optimiser moves.
+      model_state: the network's other state.
+      tx: the optimiser.
+      key: from which every step folds its own.
+    """
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         model_state=model_state,
         opt_state=tx.init(params),
-        key=jax.random.fold_in(key, 1),
+        key=key,
     )

@@ -12,6 +12,7 @@ import jrecipe as jr
 from jrecipe.checks import laws
 from jrecipe.checks.blank_inputs import answers_vary, judge_blank_inputs
 from jrecipe.checks.capacity import judge_capacity
+from jrecipe.checks.decay import decay_share
 from jrecipe.checks.dynamics import as_predictions, jitter, judge_dynamics
 from jrecipe.checks.human import judge_human
 from jrecipe.checks.init_bias import average_output, judge_init_bias
@@ -19,7 +20,7 @@ from jrecipe.checks.intervals import paired_difference, wilson
 from jrecipe.checks.loss_at_init import judge_loss_at_init, shuffled_loss
 from jrecipe.checks.overfit_batch import clipped_examples, judge_overfit_batch
 from jrecipe.checks.result import Finding, Verdict
-from jrecipe.checks.simplify import decay_share, judge_simplify
+from jrecipe.checks.simplify import judge_simplify
 
 PASSED, WARNED, FAILED, SKIPPED = (Verdict(v) for v in ("PASSED", "WARNED", "FAILED", "SKIPPED"))
 CE = jr.losses.softmax_cross_entropy()

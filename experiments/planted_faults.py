@@ -1,0 +1,144 @@
+"""How many silent faults do the checks catch, and how often are they wrong?
+
+Plants every fault of the gallery at two strengths in small programs, runs `jr.check` on each, on
+its
+repaired twin, on the plain programs and on odd but healthy ones, over several seeds, and writes one
+table. The rule sets that the field has published stand beside it, on the same programs.
+
+Question: catch rate, false alarms, right cause and place, pairs decided right, and cost.
+Command:  python experiments/planted_faults.py --out docs/faults.md
+Hardware and results: at the top of the page that it writes, docs/faults.md.
+
+Results are kept in a file of JSON lines as they come, so the run can be stopped and goes on where
+it was. `--only` takes a part of a program's name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from gallery.program import CONFIRMING, TUNING
+
+SEEDS = (100, 101, 102)  # none of these was looked at while tolerances were set
+HEALTHY_SEEDS = (100, 101, 102)
+
+
+def everything(seeds: Sequence[int], healthy_seeds: Sequence[int]):
+    """Returns all runs by key, each with the function that builds its task."""
+    from gallery.bases import BASES
+    from gallery.faults import FAULTS
+    from gallery.healthy import HEALTHY
+    from gallery.real import REAL
+    from gallery.runs import planned
+
+    runs = planned((*FAULTS, *REAL), BASES, HEALTHY, seeds, healthy_seeds)
+    return {run.key: (run, build) for run, build in runs}
+
+
+def prepare(cache: str) -> None:
+    """Sets up a worker: compiled programs are shared through a folder."""
+    import jax
+
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    jax.config.update("jax_compilation_cache_dir", cache)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def work(keys: Sequence[str], seeds, healthy_seeds, rules: bool):
+    """Carries out some runs in a worker."""
+    import jax
+    from gallery.runs import carry_out
+
+    runs = everything(seeds, healthy_seeds)
+    results = []
+    for key in keys:
+        run, build = runs[key]
+        results.append(carry_out(run, build, rules=rules and run.kind in ("fault", "twin", "odd")))
+        jax.clear_caches()
+    return results
+
+
+def run_all(arguments: argparse.Namespace) -> None:
+    """Carries out every run that the results file lacks."""
+    from gallery.runs import load, save
+
+    path = Path(arguments.results)
+    done = load(path)
+    runs = everything(arguments.seeds, arguments.healthy_seeds)
+    todo = [
+        key
+        for key, (run, _) in runs.items()
+        if key not in done
+        and (not arguments.only or any(text in run.name for text in arguments.only))
+        and (not arguments.kinds or run.kind in arguments.kinds)
+    ]
+    todo.sort(key=lambda key: key.rsplit(" ", 1)[1])  # one seed after the other
+    print(f"{len(todo)} runs to do, {len(done)} done")
+    with tempfile.TemporaryDirectory() as cache:
+        pool = concurrent.futures.ProcessPoolExecutor(
+            arguments.jobs,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=prepare,
+            initargs=(cache,),
+            max_tasks_per_child=8,
+        )
+        start = time.perf_counter()
+        with pool:
+            chunks = [todo[i : i + 4] for i in range(0, len(todo), 4)]
+            futures = {
+                pool.submit(
+                    work, chunk, arguments.seeds, arguments.healthy_seeds, arguments.rules
+                ): chunk
+                for chunk in chunks
+            }
+            for i, future in enumerate(concurrent.futures.as_completed(futures), 1):
+                for result in future.result():
+                    save(path, result)
+                    first = result.suspects[0] if result.suspects else ""
+                    print(f"{result.seconds:6.1f} s  {result.run.key}: {first}", flush=True)
+                if i % 10 == 0:
+                    left = (time.perf_counter() - start) / i * (len(chunks) - i)
+                    print(f"-- {i} of {len(chunks)}, {left / 60:.0f} minutes left", flush=True)
+
+
+def main() -> None:
+    """Runs what is missing and writes the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--healthy-seeds", type=int, nargs="+", default=HEALTHY_SEEDS)
+    parser.add_argument("--only", nargs="*", default=(), help="parts of program names")
+    parser.add_argument("--kinds", nargs="*", default=(), help="fault, twin, base, odd")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--rules", action="store_true", help="ask the published rule sets too")
+    parser.add_argument("--results", default="runs/faults.jsonl", help="kept as they come")
+    parser.add_argument("--out", help="the page to write, such as docs/faults.md")
+    parser.add_argument("--page-only", action="store_true", help="run nothing, write the page")
+    arguments = parser.parse_args()
+    Path(arguments.results).parent.mkdir(parents=True, exist_ok=True)
+    if not arguments.page_only:
+        run_all(arguments)
+    from gallery.bases import BASES
+    from gallery.faults import FAULTS
+    from gallery.page import page
+    from gallery.real import REAL
+    from gallery.runs import load
+    from gallery.tally import cases
+
+    results = load(Path(arguments.results))
+    found = cases((*FAULTS, *REAL), results, BASES, arguments.seeds)
+    text = page(found, list(results.values()), tuning=TUNING, confirming=CONFIRMING)
+    if arguments.out:
+        Path(arguments.out).write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
