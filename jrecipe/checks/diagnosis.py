@@ -100,7 +100,7 @@ def _explained(finding: Finding, roots: Sequence[tuple[Finding, Suspect]]) -> Fi
     if not alarmed(finding) or not finding.suspects or depth(finding.suspects[0]) < _SYMPTOMS:
         return finding
     causes = tuple(
-        dataclasses.replace(suspect, why=f"{suspect.why} (see {root.item} {root.check})".strip())
+        dataclasses.replace(suspect, see=root.item)
         for root, suspect in roots
         if root is not finding
     )[:2]

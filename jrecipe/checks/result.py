@@ -123,6 +123,7 @@ class Suspect:
       component: the part of the task to look at, one of `COMPONENTS`.
       where: parameter path, axis, split, layer or rows; empty if the whole component.
       why: the evidence for it, one sentence.
+      see: the item of another finding that measured it, where this one only follows from it.
 
     Raises:
       ValueError: for a cause or component that is not on the list.
@@ -132,6 +133,7 @@ class Suspect:
     component: str
     where: str = ""
     why: str = ""
+    see: str = ""
 
     def __post_init__(self) -> None:
         if self.cause not in CAUSES:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         "jrecipe check digits --network mlp",
         "jrecipe check my_task.py:task --only B4,B12",
         "jrecipe check my_table.csv --target price --out checked",
+        "jrecipe check my_task.py:task --sarif jrecipe.sarif",
     )
 )
 @options.together(
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     options.column,
     options.data_dir,
     options.out_report,
+    options.sarif,
     options.as_json,
     options.quiet,
     options.with_traceback,
@@ -52,6 +56,7 @@ def check(
     column: str | None,
     data_dir: str | None,
     out: str | None,
+    sarif: str | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -87,9 +92,21 @@ def check(
             progress=lambda entry: say(f"{entry.item} {entry.question}"),
         )
     print_report(report, as_json=as_json, quiet=quiet)
+    if sarif is not None:
+        from jrecipe.report.report import write_whole
+        from jrecipe.report.sarif import to_sarif
+
+        log = to_sarif(report, "" if loaded.file is None else relative(loaded.file))
+        write_whole(Path(sarif), json.dumps(log, indent=2, allow_nan=False) + "\n")
     if out is not None:
         from jrecipe.cli.saving import save_run
 
         save_run(Path(out), arguments, report=report)
         print_place(Path(out), as_json=as_json)
     return code_of(report)
+
+
+def relative(file: Path) -> str:
+    """Returns a path relative to the working folder, whole where it lies outside of it."""
+    path = os.path.relpath(file)
+    return str(file.resolve()) if path.startswith("..") else Path(path).as_posix()

@@ -40,6 +40,12 @@ out_report = click.option(
 resume = click.option(
     "--resume", is_flag=True, help="Go on with the run in --out DIR, or with the last one."
 )
+sarif = click.option(
+    "--sarif",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Also write what failed or warned as SARIF, for a code host.",
+)
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON on standard output, and nothing else."
 )

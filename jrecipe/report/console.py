@@ -76,13 +76,13 @@ def _rows(report: Report, *, quiet: bool) -> Iterator[_Row]:
     word, style = _answer(report)
     yield _Row(word, f"{clean(report.task)}: ", clean(report.headline()), style)
     listed = report.worst_first()
-    for finding in listed:
-        if finding.verdict in (Verdict.FAILED, Verdict.WARNED):
-            yield _Row()
-            yield _finding(finding)
-            if finding.remedy:
-                yield _Row("", "Try: ", clean(finding.remedy))
-            yield from _suspects(finding)
+    for lead, *others in report.by_cause():
+        yield _Row()
+        yield _finding(lead)
+        if lead.remedy:
+            yield _Row("", "Try: ", clean(lead.remedy))
+        yield from _suspects(lead)
+        yield from map(_finding, others)
     if quiet:
         return
     for verdict in (Verdict.SKIPPED, Verdict.PASSED):
@@ -123,5 +123,6 @@ def _suspects(finding: Finding) -> Iterator[_Row]:
     for suspect in finding.suspects[:3]:
         where = f" at {suspect.where}" if suspect.where else ""
         why = f": {suspect.why}" if suspect.why else ""
-        text = clean(f"{suspect.cause} in {suspect.component}{where}{why}")
+        see = f" (see {suspect.see})" if suspect.see else ""
+        text = clean(f"{suspect.cause} in {suspect.component}{where}{why}{see}")
         yield _Row("", "Suspect: ", text)

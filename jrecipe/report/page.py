@@ -160,7 +160,7 @@ def _shown(place: int, finding: Finding) -> dict[str, Any]:
                 "meaning": CAUSES.get(suspect.cause, ""),
                 "component": suspect.component,
                 "where": suspect.where,
-                "why": suspect.why,
+                "why": suspect.why + (f" (see {suspect.see})" if suspect.see else ""),
             }
             for suspect in finding.suspects
         ],

@@ -79,6 +79,20 @@ class Report:
         """Returns the findings sorted FAILED, WARNED, SKIPPED, PASSED; equal ones as they ran."""
         return tuple(sorted(self.findings, key=lambda finding: _RANK[finding.verdict]))
 
+    def by_cause(self) -> tuple[tuple[Finding, ...], ...]:
+        """Returns what failed or warned, grouped by its likeliest cause, worst group first.
+
+        A group begins with the finding that measured the cause; what follows from it comes after.
+        """
+        groups: dict[object, list[Finding]] = {}
+        for finding in self.worst_first():
+            if finding.verdict in (Verdict.FAILED, Verdict.WARNED):
+                first = finding.suspects[0] if finding.suspects else None
+                cause = (first.cause, first.component) if first else id(finding)
+                groups.setdefault(cause, []).append(finding)
+        follows = lambda f: bool(f.suspects and f.suspects[0].see)  # noqa: E731
+        return tuple(tuple(sorted(group, key=follows)) for group in groups.values())
+
     def by_item(self) -> dict[str, tuple[Finding, ...]]:
         """Returns item id -> its findings, in the order of the recipe: A1, A2, ..., A10, B1."""
         items = sorted({finding.item for finding in self.findings}, key=recipe_order)
