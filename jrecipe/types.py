@@ -24,6 +24,16 @@ class TaskError(ValueError):
     """
 
 
+def one_line(text: str) -> str:
+    r"""Returns a text on one line, as the message of a `TaskError` has to be.
+
+    Example:
+      >>> one_line("a\n  b")
+      'a b'
+    """
+    return " ".join(text.split())
+
+
 class Batch(NamedTuple):
     """Some examples, as a pytree; it jits, shards and vmaps.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from jrecipe.types import one_line
+
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
@@ -25,16 +27,6 @@ def say_stop(error: StopError) -> None:
     """Prints the line of a `StopError` on standard error."""
     kind = "interrupted" if error.code == INTERRUPTED else "error"
     click.echo(f"jrecipe: {kind}: {one_line(error.message)}", err=True)
-
-
-def one_line(text: str) -> str:
-    r"""Returns a text on one line.
-
-    Example:
-      >>> one_line("a\n  b")
-      'a b'
-    """
-    return " ".join(text.split())
 
 
 def reason(error: OSError) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jrecipe.cli.task_file import load_task
 from jrecipe.types import TaskError
 
 if TYPE_CHECKING:
@@ -85,6 +84,8 @@ def load_target(
                 f"{option} {value!r} is for data sets, but {text} is a task, which has its own "
                 f"data; leave {option} out."
             )
+    from jrecipe.recipe.task_file import load_task
+
     file = Path(match["file"]).expanduser()
     task = load_task(file, match["name"] or "")
     return Target(text, folder_name(text), task, file)
@@ -120,7 +121,7 @@ def user_code(target: Target) -> Iterator[None]:
     if target.file is None:
         yield
         return
-    from jrecipe.cli.task_file import blame
+    from jrecipe.recipe.task_file import blame
 
     try:
         yield

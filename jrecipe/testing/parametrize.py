@@ -49,12 +49,24 @@ def parametrize_with_checks(
     return pytest.mark.parametrize("check", checks)
 
 
-def assert_passes(context: Context, check: Check, ignore: Iterable[str] = ()) -> None:
-    """Runs one check; raises AssertionError if it failed, and skips if it could not judge."""
+def assert_passes(
+    context: Context, check: Check, ignore: Iterable[str] = (), *, command: str = ""
+) -> None:
+    """Runs one check; raises AssertionError if it failed, and skips if it could not judge.
+
+    Args:
+      context: the task under examination.
+      check: which.
+      ignore: codes of causes to silence.
+      command: what repeats it, for the message; default the Python call.
+    """
     findings = run_checks(context, [check], ignore)
     failed = [finding for finding in findings if finding.verdict is Verdict.FAILED]
     if failed:
-        raise AssertionError("\n\n".join(describe(finding) for finding in failed))
+        seed = f", seed={context.seed}" if context.seed else ""
+        again = command or f"jr.check(task, only=({check.name!r},){seed})"
+        shown = "\n\n".join(describe(finding) for finding in failed)
+        raise AssertionError(f"{shown}\nRepeat it with: {again}")
     if findings and all(finding.verdict is Verdict.SKIPPED for finding in findings):
         pytest.skip(findings[0].finding)
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from jrecipe.cli.stop import one_line
-from jrecipe.types import TaskError
+from jrecipe.types import TaskError, one_line
 
 if TYPE_CHECKING:
     from jrecipe.task import Task
