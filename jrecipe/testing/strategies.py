@@ -79,12 +79,12 @@ def models(outputs: int = 10) -> st.SearchStrategy[Any]:
     Args:
       outputs: numbers per example that it answers.
     """
-    from jrecipe import models as nets
+    from jrecipe.models import MLP, Linear
 
     def build(depth: int, dropout: float) -> Any:
         if depth == 0:
-            return nets.Linear(outputs)
-        return nets.MLP(outputs, width=8, depth=depth, dropout=dropout)
+            return Linear(outputs)
+        return MLP(outputs, width=8, depth=depth, dropout=dropout)
 
     return st.builds(build, st.sampled_from([0, 1, 2]), st.sampled_from([0.0, 0.5]))
 

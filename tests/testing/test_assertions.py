@@ -91,7 +91,7 @@ def test_frozen_parameters_and_all_others():
     stuck = optax.partition(
         {"on": optax.adam(1e-2), "off": optax.set_to_zero()}, {"trunk": "on", "head": "off"}
     )
-    with pytest.raises(AssertionError, match=r"head/w.* never changed"):
+    with pytest.raises(AssertionError, match=r"^head/w"):
         testing.assert_every_parameter_moves(task(optimizer=stuck))
     with pytest.raises(jr.TaskError, match="declares none"):
         testing.assert_frozen(task())
