@@ -42,6 +42,7 @@ _NAMES = {
     "make_train_step": "train.step",
     "Report": "report",
     "check": "recipe",
+    "check_fit": "recipe",
     "cook": "recipe",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
         train,
     )
     from jrecipe.checks.result import Finding, Suspect, Verdict
-    from jrecipe.recipe import check, cook
+    from jrecipe.recipe import check, check_fit, cook
     from jrecipe.report import Report
     from jrecipe.task import Task, Trainer
     from jrecipe.train.evaluate import evaluate

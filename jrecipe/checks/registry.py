@@ -16,9 +16,10 @@ from typing import Literal
 from jrecipe.checks.context import Context
 from jrecipe.checks.result import CAUSES, Finding, Suspect, Verdict
 from jrecipe.task import Task
+from jrecipe.train.loop import Fit
 from jrecipe.types import TaskError
 
-Stage = Literal["inspect", "skeleton"]
+Stage = Literal["inspect", "skeleton", "during", "after"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Check:
     Attributes:
       item: id of the recipe item.
       name: stable name, as in `Finding.check`.
-      stage: the stage of the recipe it belongs to.
+      stage: the stage of the recipe it belongs to; "during" and "after" look at a `Fit`.
       question: what it asks, for `jrecipe items`.
-      function: "module.function" inside `jrecipe.checks`, taking a `Context`.
+      function: "module.function" inside `jrecipe.checks`, taking a `Context` or a `Fit`.
     """
 
     item: str
@@ -39,7 +40,12 @@ class Check:
     question: str
     function: str
 
-    def run(self, context: Context) -> tuple[Finding, ...]:
+    @property
+    def moment(self) -> str:
+        """When it looks: "before", "during" or "after" training."""
+        return self.stage if self.stage in ("during", "after") else "before"
+
+    def run(self, context: Context | Fit) -> tuple[Finding, ...]:
         """Runs the check; some give more than one finding."""
         module, name = self.function.split(".")
         function = getattr(importlib.import_module(f"jrecipe.checks.{module}"), name)
@@ -248,6 +254,38 @@ CHECKS = (
 )
 
 
+FIT_CHECKS = (
+    Check(
+        "C4",
+        "monitor",
+        "during",
+        "Do updates, gradients and predictions move as they should?",
+        "during.check_during",
+    ),
+    Check(
+        "D11",
+        "generalisation-gap",
+        "after",
+        "How much worse is the best state on new examples, and is that credible?",
+        "after.check_gap",
+    ),
+    Check(
+        "D11",
+        "best-restored",
+        "after",
+        "Does the state that was kept score what it scored in training?",
+        "after.check_restored",
+    ),
+    Check(
+        "A9",
+        "calibration",
+        "after",
+        "Is the network as sure as it may be?",
+        "after.check_calibration",
+    ),
+)
+
+
 def select(only: Iterable[str] = (), stage: Stage | None = None) -> tuple[Check, ...]:
     """Returns the checks of a stage whose item or name is in `only`; all if it is empty.
 
@@ -286,8 +324,26 @@ def run_checks(
     Raises:
       TaskError: for a code in `ignore` that is not listed.
     """
+    return _run(context, context.task, checks, ignore, progress)
+
+
+def run_fit_checks(
+    fit: Fit, checks: Sequence[Check] = FIT_CHECKS, ignore: Iterable[str] = ()
+) -> tuple[Finding, ...]:
+    """Runs the checks of the time during and after training on a run; see `run_checks`."""
+    return _run(fit, fit.task, checks, ignore, None)
+
+
+def _run(
+    subject: Context | Fit,
+    task: Task,
+    checks: Sequence[Check],
+    ignore: Iterable[str],
+    progress: Callable[[Check], None] | None,
+) -> tuple[Finding, ...]:
     silenced = tuple(ignore)
-    names = {check.item for check in CHECKS} | {check.name for check in CHECKS} | set(CAUSES)
+    known = (*CHECKS, *FIT_CHECKS)
+    names = {check.item for check in known} | {check.name for check in known} | set(CAUSES)
     for code in silenced:
         if code not in names:
             raise TaskError(
@@ -301,11 +357,11 @@ def run_checks(
         if progress is not None:
             progress(check)
         try:
-            found = check.run(context)
+            found = check.run(subject)
         except (
             Exception
         ) as error:  # the task's code runs inside the check: whatever it raises is a finding
-            found = (_raised(check, context.task, error),)
+            found = (_raised(check, task, error),)
         findings.extend(_silence(finding, silenced) for finding in found)
     return tuple(findings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
         help="Of Adam; default 3e-4.",
     ),
     click.option("--batch-size", type=click.IntRange(1), help="Examples per update; default 64."),
+    click.option(
+        "--monitor", is_flag=True, help="Look at updates and predictions, and judge the run."
+    ),
     options.seed,
     options.column,
     options.data_dir,
@@ -67,6 +71,7 @@ def fit(
     width: int | None,
     learning_rate: float | None,
     batch_size: int | None,
+    monitor: bool,
     seed: int,
     column: str | None,
     data_dir: str | None,
@@ -114,6 +119,7 @@ def fit(
                     out=folder if resume else None,
                     resume=resume,
                     progress=False if quiet else None,
+                    monitor=monitor,
                 )
             except KeyboardInterrupt:
                 again = command_for(arguments, folder, resume=True)
@@ -124,6 +130,10 @@ def fit(
                 again = command_for(arguments, folder, resume=True)
                 raise StopError(f"{os_stop(error).message} Then run: {again}") from error
     report = _report(dish, result, seed, clock, command_of(arguments))
+    if monitor and not result.problem:
+        from jrecipe.recipe import check_fit
+
+        report = dataclasses.replace(report, findings=check_fit(result).findings)
     _print(report, result, as_json=as_json, quiet=quiet)
     record |= {"status": "interrupted" if result.interrupted else "done", "steps": result.steps}
     save_run(folder, arguments, report=report, record=record, fit=None if resume else result)

@@ -23,6 +23,7 @@ class Item:
       check: name of its check, empty if it is not one.
       function: the public name that does it.
       command: the command that shows it.
+      moment: when a check looks, "before", "during" or "after" training; empty if it is none.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Item:
     check: str
     function: str
     command: str
+    moment: str = ""
 
 
 # What is no check: id, question, public name, command.
@@ -52,7 +54,7 @@ _SAVE_AND_USE = "save-and-use"
 
 def known_items() -> tuple[Item, ...]:
     """Returns every item that is there, in the order of the recipe."""
-    from jrecipe.checks import CHECKS
+    from jrecipe.checks.registry import CHECKS, FIT_CHECKS
     from jrecipe.report.items import STAGES, item_name
     from jrecipe.report.report import recipe_order
 
@@ -66,9 +68,23 @@ def known_items() -> tuple[Item, ...]:
             function="jr.check",
             command="jrecipe inspect digits"
             if check.stage == "inspect"
-            else f"jrecipe check digits --only {check.item}",
+            else f"jrecipe check digits --only {check.name}",
+            moment=check.moment,
         )
         for check in CHECKS
+    ]
+    found += [
+        Item(
+            id=check.item,
+            stage=STAGES.get(check.item[0], ""),
+            name=item_name(check.item, check.name),
+            asks=check.question,
+            check=check.name,
+            function="jr.check_fit",
+            command="jrecipe fit digits --monitor",
+            moment=check.moment,
+        )
+        for check in FIT_CHECKS
     ]
     found += [
         Item(
@@ -94,7 +110,7 @@ def items(as_json: bool) -> int:
         click.echo(json.dumps([dataclasses.asdict(item) for item in found], indent=2))
         return 0
     print_table(
-        ("id", "stage", "name", "what it asks", "check", "function", "command"),
+        ("id", "stage", "name", "what it asks", "check", "function", "command", "when"),
         [dataclasses.astuple(item) for item in found],
     )
     return 0

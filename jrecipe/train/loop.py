@@ -24,6 +24,7 @@ from jrecipe.train.compiled import roll, scans_well
 from jrecipe.train.evaluate import Evaluation, evaluate
 from jrecipe.train.history import History
 from jrecipe.train.interrupt import on_interrupt
+from jrecipe.train.monitor import Monitor
 from jrecipe.train.progress import progress_bar
 from jrecipe.train.reference import trainer_of, update_of
 from jrecipe.types import Array, Batch, PyTree, TaskError
@@ -49,6 +50,8 @@ class Fit:
       compile_seconds: part of it spent compiling.
       interrupted: whether Ctrl-C ended it early.
       problem: why it stopped early otherwise, empty if it did not.
+      monitor: what was seen on the way, None if it was not asked for.
+      out: folder with the checkpoints, None if they were not saved.
     """
 
     task: Task
@@ -62,6 +65,8 @@ class Fit:
     compile_seconds: float
     interrupted: bool = False
     problem: str = ""
+    monitor: Monitor | None = None
+    out: Path | None = None
 
     def evaluate(self, split: str = "val", *, best: bool = True, **options: Any) -> Evaluation:
         """Evaluates on a split, exactly.
@@ -137,6 +142,7 @@ def fit(
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool | None = None,
+    monitor: bool = False,
 ) -> Fit:
     """Trains a task.
 
@@ -153,6 +159,8 @@ def fit(
       out: folder for checkpoints and `history.jsonl`; None keeps everything in memory.
       resume: go on from the newest checkpoint in `out`.
       progress: show a bar; None shows it on a terminal only.
+      monitor: look at updates, gradients and predictions every 100 updates; `jr.check_fit` judges
+        what was seen. It changes nothing in the run.
 
     Returns:
       A `Fit`. If Ctrl-C was pressed, it is `interrupted` and, with `out`, saved. If the loss became
@@ -209,6 +217,7 @@ def fit(
         save_checkpoint(folder / "checkpoints", step, state)
 
     problem, step = "", start
+    watch = Monitor(task, seed) if monitor else None
     with (
         Clock() as clock,
         on_interrupt() as interrupted,
@@ -218,6 +227,8 @@ def fit(
         if start == 0:
             best_loss = _nan_is_worst(measure(0)["val_loss"])
             best = _copy(state)
+            if watch is not None:
+                history.add(0, watch.look(0, state))
         while step < steps and not interrupted() and not problem:
             due = min((step // eval_every + 1) * eval_every, steps)
             count = min(due - step, 100)
@@ -226,6 +237,8 @@ def fit(
                 history.add(step + i + 1, {name: row[i] for name, row in rows.items()})
             step += count
             problem = _blow_up(history, step, count)
+            if watch is not None and watch.due(step):
+                history.add(step, watch.look(step, state))
             shown = {"loss": float(rows["loss"][-1])} if "loss" in rows else {}
             if step == due:
                 row = measure(step)
@@ -246,6 +259,8 @@ def fit(
         compile_seconds=clock.compile_seconds,
         interrupted=step < steps and not problem,
         problem=problem,
+        monitor=watch,
+        out=folder,
     )
 
 
