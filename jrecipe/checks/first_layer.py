@@ -8,18 +8,15 @@ its first product of inputs and weights.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jrecipe.checks.program_walk import LOOPS, PRODUCTS, trace
 from jrecipe.types import PyTree
-
-_PRODUCTS = ("dot_general", "conv_general_dilated", "ragged_dot")
-_CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-_LOOPS = ("scan", "while", "cond")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,48 +45,21 @@ def first_product(function: Callable[[PyTree], PyTree], inputs: PyTree) -> Entry
       >>> entry.kind, entry.values.tolist()
       ('product', [[1.0, 1.0]])
     """
-    closed = jax.make_jaxpr(function)(inputs)
-    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(inputs)]
-    result = _walk(closed.jaxpr, closed.consts, leaves, [True] * len(leaves))
-    return result if isinstance(result, Entry) else Entry("unknown")
-
-
-def _walk(
-    jaxpr: Any, constants: Sequence[Any], values: Sequence[Any], marks: Sequence[bool]
-) -> Entry | list[tuple[Any, bool]]:
-    """Evaluates a jaxpr; `marks` says which values come from the inputs, and so do the results."""
-    known: dict[Any, tuple[Any, bool]] = {}
-    known |= {var: (value, False) for var, value in zip(jaxpr.constvars, constants, strict=True)}
-    known |= {
-        var: (value, mark) for var, value, mark in zip(jaxpr.invars, values, marks, strict=True)
-    }
-
-    def read(var: Any) -> tuple[Any, bool]:
-        return (var.val, False) if hasattr(var, "val") else known[var]
-
-    for equation in jaxpr.eqns:
-        pairs = [read(var) for var in equation.invars]
-        operands = [value for value, _ in pairs]
-        marked = [mark for _, mark in pairs]
-        name = equation.primitive.name
-        if any(marked):
-            if name in _PRODUCTS:
-                first = next(value for value, mark in pairs if mark)
-                return Entry("product", np.asarray(first).astype(np.float32))
-            if name == "gather" and marked[1] and not marked[0]:
+    program = trace(function, inputs)
+    known: dict[int, Any] = dict(program.constants)
+    leaves = map(jnp.asarray, jax.tree.leaves(inputs))
+    known |= dict(zip(program.inputs, leaves, strict=True))
+    marked = set(program.inputs)  # what is made of the inputs
+    for step in program.steps:
+        from_inputs = [i for i in step.operands if i in marked]
+        if from_inputs:
+            if step.name in PRODUCTS:
+                return Entry("product", np.asarray(known[from_inputs[0]]).astype(np.float32))
+            if step.name == "gather" and step.operands[0] not in marked:
                 return Entry("lookup")
-            if name in _LOOPS:
+            if step.name in LOOPS:
                 return Entry("unknown")
-        inner = next((equation.params[key] for key in _CALLS if key in equation.params), None)
-        if inner is not None and name not in _LOOPS:
-            body, consts = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
-            result = _walk(body, consts, operands, marked)
-            if isinstance(result, Entry):
-                return result
-            outputs = result
-        else:
-            out = equation.primitive.bind(*operands, **equation.params)
-            several = equation.primitive.multiple_results
-            outputs = [(value, any(marked)) for value in (out if several else [out])]
-        known |= dict(zip(equation.outvars, outputs, strict=True))
-    return [read(var) for var in jaxpr.outvars]
+            marked.update(step.results)
+        results = step.bind([known[i] for i in step.operands])
+        known |= dict(zip(step.results, results, strict=True))
+    return Entry("unknown")
