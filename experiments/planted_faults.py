@@ -47,6 +47,8 @@ def prepare(cache: str) -> None:
     import jax
 
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    # A run of the gallery compiles far more than it computes.
+    jax.config.update("jax_disable_most_optimizations", True)
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

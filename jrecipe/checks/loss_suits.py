@@ -142,7 +142,7 @@ def measure_axis(probe: Probe) -> str:
 
 
 def measure_inner_power(probe: Probe) -> float:
-    """Returns 1 or 2 if the loss is the mean power of the distance between probabilities and classes.
+    """Returns 1 or 2 if the loss is a mean power of the distance of probabilities from classes.
 
     The loss is given logits then, and makes the probabilities itself. The sum over classes is the
     Brier score, which is chosen on purpose and passes; a mean over classes is what a squared error

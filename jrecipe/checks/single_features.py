@@ -37,6 +37,7 @@ class Single:
       slack: share of held-out rows, or of rank correlation, that the best feature leaves open.
       classes: number of classes, 0 for numbers.
       foremost: the best feature.
+      coded: whether what gives it away has one value for each class, and no spread around it.
     """
 
     features: int
@@ -48,6 +49,7 @@ class Single:
     slack: float
     classes: int = 0
     foremost: int = 0
+    coded: bool = False
 
 
 def feature_table(inputs: PyTree, rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -194,7 +196,7 @@ def measure_classes(table: np.ndarray, labels: np.ndarray) -> Single:
     best = 1.0 if given and given[0] in own else float(scores.max(initial=0.0))
     # Under independence the share between classes is about (classes - 1) / n.
     chance = (classes - 1) / (len(labels) - 1)
-    others = np.delete(between, given)
+    others = np.delete(between, given or [int(scores.argmax())])
     noise = chance + np.sqrt(2 * chance / len(labels)) * (4 + np.sqrt(2 * np.log(len(others) + 1)))
     return Single(
         features=table.shape[1],
@@ -206,6 +208,7 @@ def measure_classes(table: np.ndarray, labels: np.ndarray) -> Single:
         slack=min((float(wrong[j]) for j in given if j not in own), default=1 - best),
         classes=classes,
         foremost=int(scores.argmax()) if len(scores) else 0,
+        coded=bool(given) and bool((between[given] >= 0.9999).all()),
     )
 
 
@@ -262,6 +265,10 @@ def judge_single(
     few = 0 < count <= 0.25 * single.features and count < SCREENED and single.features >= 5
     margin = 0.02 if numbers else 0.05
     far = single.second <= 1 - margin - 5 * single.slack
+    if single.classes and not single.coded:
+        # Groups that nature separates are clear in one feature and half clear in others.
+        chance = 1 / single.classes
+        far = far and (single.second - chance) / (1 - chance) <= 0.6
     if few and far and single.informative and single.held_out >= 30:
         shown = [names[j] for j in single.given_away[:12]]
         where = shown[0] if len(shown) == 1 else _joined(shown)
