@@ -136,7 +136,8 @@ class Transfer(nn.Module):
     @nn.compact
     def __call__(self, x: Any) -> Any:
         """Returns logits [b, outputs]."""
-        return nn.Dense(self.outputs, name="head")(Trunk(name="trunk")(x))
+        head = nn.Dense(self.outputs, kernel_init=nn.initializers.zeros, name="head")
+        return head(Trunk(name="trunk")(x))
 
 
 @functools.cache

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
+import optax
 
 from jrecipe.checks.context import Context
-from jrecipe.checks.optimizer_answers import Answers, ask, responds_at_size
+from jrecipe.checks.optimizer_answers import Answers, ask, gain_of, responds_at_size
 from jrecipe.checks.optimizer_judges import (
     CHECK,
     ITEM,
@@ -28,6 +29,7 @@ from jrecipe.checks.optimizer_judges import (
 )
 from jrecipe.checks.optimizer_probe import Probe, describe, first_gradient
 from jrecipe.checks.result import Finding, Verdict, concluding
+from jrecipe.train.frozen import freeze
 from jrecipe.train.reference import optimizer_of
 
 
@@ -110,4 +112,7 @@ def check_optimizer(context: Context) -> tuple[Finding, ...]:
         # A mask may go by shapes, and the probe has small ones: ask again with the real ones.
         again = responds_at_size(tx, params, grads, steps=max(4, answers.first + 1))
         answers = dataclasses.replace(answers, responds=answers.responds | again)
+    if answers.period > 1 and isinstance(task.optimizer, optax.MultiSteps):
+        inner = Probe(freeze(task.optimizer.inner_opt, task.frozen), params, leaves)
+        answers = dataclasses.replace(answers, gain=gain_of(probe, inner))
     return judge_optimizer(answers, max(1, len(task.train) // task.batch_size))

@@ -54,6 +54,10 @@ class Answers:
       first: the first update that moves anything; -1 if none does.
       period: updates between two that move the weights; 1 unless gradients are accumulated.
       unread: places within the period whose gradient has no influence.
+      sawtooth: number of updates in which they grow in proportion to their number under one
+        gradient before they begin anew; 1 if they do not.
+      gain: update for as many equal micro-batches as are accumulated, over that for one batch; NaN
+        if nothing is accumulated, or what is inside is not known.
       clipped: bool, whether a gradient 30 times smaller than the real one is still clipped.
       clip_from: size from which on it is, of the real gradient; NaN if it is not.
     """
@@ -76,8 +80,10 @@ class Answers:
     first: int
     period: int
     unread: tuple[int, ...]
+    sawtooth: int
     clipped: np.ndarray
     clip_from: float
+    gain: float = float("nan")
 
 
 def _weights(probe: Probe) -> np.ndarray:
@@ -159,6 +165,7 @@ def ask(probe: Probe, seed: int, clipping: bool = True) -> Answers:
         first=int(moved[0]) if len(moved) else -1,
         period=period,
         unread=_unread(probe, pattern, weights, period) if period > 1 else (),
+        sawtooth=_sawtooth(rate),
         clipped=clipped,
         clip_from=clip_from,
     )
@@ -244,6 +251,31 @@ def _period(updates: np.ndarray) -> int:
         return 1
     gaps = np.diff(moving)
     return int(gaps[0]) if (gaps == gaps[0]).all() else 1
+
+
+def _sawtooth(rate: np.ndarray) -> int:
+    """Returns the period of a rate that goes 1, 2, 3, ..., k and begins anew; 1 if it does not."""
+    end = rate[-200:]
+    falls = np.flatnonzero(end[1:] < 0.9 * end[:-1]) + 1
+    if len(falls) < 3 or len(set(np.diff(falls))) > 1:
+        return 1
+    teeth = end[falls[0] : falls[-1]].reshape(len(falls) - 1, -1)
+    length = teeth.shape[1]
+    grown = teeth / np.maximum(teeth[:, :1], 1e-300)
+    return length if np.allclose(grown, np.arange(1, length + 1), rtol=0.02) else 1
+
+
+def gain_of(outer: Probe, inner: Probe) -> float:
+    """Returns the size of the first update of one optimiser over that of another; NaN if none."""
+    sizes = np.ones((RUNS, 300), np.float32)
+    found = []
+    for probe in (outer, inner):
+        pattern = probe.sign * probe.values([leaf.gradient for leaf in probe.leaves])
+        weights, patterns = (np.tile(x, (RUNS, 1)) for x in (_weights(probe), pattern))
+        updates = probe.run(weights, sizes, patterns, np.ones(RUNS, bool))[0].astype(np.float64)
+        size = np.linalg.norm(updates, axis=1)
+        found.append(size[size > 0][:1])
+    return float(found[0][0] / found[1][0]) if all(map(len, found)) else float("nan")
 
 
 def _unread(probe: Probe, pattern: np.ndarray, weights: np.ndarray, period: int) -> tuple[int, ...]:

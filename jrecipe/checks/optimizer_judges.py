@@ -18,7 +18,8 @@ _BIAS_LOSS, _BIAS_RATIO = 0.15, 0.1
 _MATRIX_LOSS, _MATRIX_RATIO = 0.5, 0.3
 _GROWTH = 0.003  # of weights under decay in 1000 updates
 _ONE_SIDED = 0.01  # loss in 1000 updates of biases alone, where matrices keep theirs
-_CLIP_FROM = 1e-5  # what acts on smaller gradients only is a safeguard of a denominator
+# What acts on smaller gradients only may be a safeguard of a denominator.
+_CLIP_FROM = 3e-5
 
 
 def _names(answers: Answers, which: np.ndarray) -> str:
@@ -26,8 +27,11 @@ def _names(answers: Answers, which: np.ndarray) -> str:
     trained = np.array([not leaf.frozen for leaf in answers.leaves])
     if (which | ~trained).all():
         return ""
-    paths = [leaf.path for leaf, named in zip(answers.leaves, which, strict=True) if named]
-    return ", ".join(paths)
+    return _paths(answers, which)
+
+
+def _paths(answers: Answers, which: np.ndarray) -> str:
+    return ", ".join(leaf.path for leaf, named in zip(answers.leaves, which, strict=True) if named)
 
 
 def judge_leaves(answers: Answers) -> tuple[Finding, ...]:
@@ -43,9 +47,7 @@ def judge_leaves(answers: Answers) -> tuple[Finding, ...]:
     found = []
     escaped = frozen & answers.moves
     if escaped.any():
-        where = ", ".join(
-            leaf.path for leaf, moved in zip(answers.leaves, escaped, strict=True) if moved
-        )
+        where = _paths(answers, escaped)
         found.append(
             result(
                 Verdict.FAILED,
@@ -101,8 +103,8 @@ def judge_leaves(answers: Answers) -> tuple[Finding, ...]:
                 f"The gradient of {where} passes through as its update, which climbs the loss.",
                 "optax.masked leaves what it masks out as it is; use optax.partition, with "
                 "set_to_zero for what should stay (and Task.frozen to say so).",
-                Suspect(cause="leaf-not-in-optimizer", component="optimizer", where=where, why=why),
                 Suspect(cause="wrong-sign", component="optimizer", where=where, why=why),
+                Suspect(cause="leaf-not-in-optimizer", component="optimizer", where=where, why=why),
             )
         )
         upward &= ~through
@@ -132,6 +134,8 @@ def judge_memory(answers: Answers) -> tuple[Finding, ...]:
     evidence = {
         "parameters_stuck": int(stuck.sum()),
         "updates_between_moves": answers.period,
+        "micro_batches_over_one_batch": answers.gain,
+        "micro_batches_over_one_batch_expected": 1.0,
         "micro_batches_without_influence": len(answers.unread),
     }
     result = concluding(ITEM, CHECK, evidence)
@@ -149,6 +153,34 @@ def judge_memory(answers: Answers) -> tuple[Finding, ...]:
                     component="optimizer",
                     where=where,
                     why=f"{int(stuck.sum())} parameters keep moving against the present gradient",
+                ),
+            )
+        )
+    if answers.sawtooth > 1:
+        found.append(
+            result(
+                Verdict.FAILED,
+                f"Under one gradient, updates grow {answers.sawtooth}-fold in {answers.sawtooth} "
+                "updates and begin anew: gradients are added up and used in between.",
+                "Reset what is accumulated after each update.",
+                Suspect(
+                    cause="gradients-accumulate",
+                    component="optimizer",
+                    why=f"update k of {answers.sawtooth} is k times the first",
+                ),
+            )
+        )
+    if answers.period > 1 and abs(answers.gain / answers.period - 1) < 0.05:
+        found.append(
+            result(
+                Verdict.FAILED,
+                f"{answers.period} micro-batches with one gradient give {answers.gain:.3g} times "
+                "the update of one batch with it: they are summed.",
+                "Average them: optax.MultiSteps(..., use_grad_mean=True).",
+                Suspect(
+                    cause="loss-scale",
+                    component="optimizer",
+                    why=f"the update is {answers.gain:.3g} times that of the optimiser inside",
                 ),
             )
         )
@@ -226,9 +258,7 @@ def judge_decay(answers: Answers) -> tuple[Finding, ...]:
             Suspect(
                 cause="decay-on-bias",
                 component="optimizer",
-                where=", ".join(
-                    leaf.path for leaf, one in zip(answers.leaves, named, strict=True) if one
-                ),
+                where=_paths(answers, named),
                 why=f"they lose {most:.0%} in 1000 updates whatever the gradient"
                 + (", and the matrices nothing: the mask may be inverted" if kept else ""),
             ),
@@ -243,6 +273,7 @@ def judge_decay(answers: Answers) -> tuple[Finding, ...]:
                 Suspect(
                     cause="decay-dominates",
                     component="optimizer",
+                    where=_paths(answers, live & (answers.shrink_300 > _MATRIX_LOSS)),
                     why=f"half of a weight is gone after "
                     f"{300 * math.log(0.5) / math.log(max(1 - lost_300, 1e-9)):.0f} updates",
                 ),
@@ -326,7 +357,8 @@ def judge_clipping(answers: Answers) -> tuple[Finding, ...]:
         "clipped_from": answers.clip_from,
         "clipped_from_expected_above": HIGH,
     }
-    if clipped.sum() < 0.5 * max(answers.responds.sum(), 1) or answers.clip_from < _CLIP_FROM:
+    share = clipped.sum() / max(answers.responds.sum(), 1)
+    if share < 0.5 or answers.clip_from < _CLIP_FROM:
         return ()
     return (
         concluding(ITEM, CHECK, evidence)(

@@ -213,7 +213,6 @@ def test_units_born_dead_or_equal_are_found():
     assert (flat.suspects[0].cause, flat.suspects[0].where) == ("init-symmetric", "Dense_0/kernel")
     for subject in (
         programs.task(Net()),
-        programs.task(Net(kernel=zeros)),
         programs.task(LowRank()),
     ):
         context = Context(subject)

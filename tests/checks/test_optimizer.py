@@ -90,6 +90,21 @@ def last_of(k: int, rate: float = 0.1) -> optax.GradientTransformation:
     return optax.GradientTransformation(lambda _: jnp.zeros([], jnp.int32), update)
 
 
+def summed(k: int, rate: float = 0.1) -> optax.GradientTransformation:
+    """Moves at every update by the sum of the gradients since the last reset, every k updates."""
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        del params
+        total, count = state
+        keep = jnp.where(count % k == 0, 0.0, 1.0)
+        total = jax.tree.map(lambda t, g: keep * t + g, total, updates)
+        return jax.tree.map(lambda t: -rate * t, total), (total, count + 1)
+
+    return optax.GradientTransformation(
+        lambda params: (jax.tree.map(jnp.zeros_like, params), jnp.zeros([], jnp.int32)), update
+    )
+
+
 def normalised() -> optax.GradientTransformation:
     """Divides each leaf by its norm, also where that is 0."""
 
@@ -118,6 +133,8 @@ HEALTHY: dict[str, Any] = {
     "warm-up": lambda: optax.adam(optax.warmup_cosine_decay_schedule(0.0, 3e-3, 50, 300)),
     "one-cycle": lambda: optax.sgd(optax.cosine_onecycle_schedule(300, 0.1), 0.9),
     "clip-1": lambda: clipped(1.0, optax.adam(1e-3)),
+    "fromage": lambda: optax.fromage(1e-2),
+    "sawtooth-rate": lambda: optax.sgd(lambda i: 0.1 * (1 - (i % 20) / 20)),
     "adaptive-clip": lambda: optax.chain(optax.adaptive_grad_clip(0.01), optax.sgd(0.1, 0.9)),
     "accumulation": lambda: optax.MultiSteps(optax.adam(3e-3), 4).gradient_transformation(),
     "imagenet-decay": lambda: coupled(5e-4, optax.sgd(0.1, 0.9)),
@@ -136,7 +153,7 @@ BROKEN: dict[str, tuple[Any, str, str, str]] = {
     ),
     "biases-masked": (
         lambda: optax.masked(optax.adam(1e-3), matrices),
-        "leaf-not-in-optimizer",
+        "wrong-sign",
         "optimizer",
         BIASES,
     ),
@@ -182,7 +199,13 @@ BROKEN: dict[str, tuple[Any, str, str, str]] = {
         "optimizer",
         BIASES,
     ),
-    "decay-20": (lambda: optax.adamw(1e-3, weight_decay=20.0), "decay-dominates", "optimizer", ""),
+    "decay-20": (
+        lambda: optax.adamw(1e-3, weight_decay=20.0),
+        "decay-dominates",
+        "optimizer",
+        "Dense_0/bias, Dense_0/kernel, Dense_1/bias, Dense_1/kernel",
+    ),
+    "reset-after-10": (lambda: summed(10), "gradients-accumulate", "optimizer", ""),
     "decay-backwards": (
         lambda: optax.chain(optax.adam(1e-3), optax.add_decayed_weights(1e-4)),
         "decay-coupled",
@@ -302,6 +325,14 @@ def test_on_tasks() -> None:
     assert check_optimizer(Context(frozen))[0].verdict is Verdict.PASSED
     subset = check_optimizer(Context(programs.subset(programs.classify(0))))
     assert subset[0].suspects[0].where == "Dense_0/kernel, Dense_1/bias, Dense_1/kernel"
+
+
+@pytest.mark.parametrize("mean", [True, False])
+def test_micro_batches_are_averaged(mean: bool) -> None:
+    tx = optax.MultiSteps(optax.sgd(0.1), 4, use_grad_mean=mean)
+    (found,) = check_optimizer(Context(programs.regress(0, optimizer=tx)))
+    assert found.verdict is (Verdict.PASSED if mean else Verdict.FAILED)
+    assert [suspect.cause for suspect in found.suspects] == ([] if mean else ["loss-scale"])
 
 
 def test_a_mask_by_size_is_asked_again_with_the_real_shapes() -> None:
