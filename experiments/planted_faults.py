@@ -19,6 +19,7 @@ import argparse
 import concurrent.futures
 import multiprocessing
 import os
+import random
 import tempfile
 import time
 from collections.abc import Sequence
@@ -82,6 +83,7 @@ def run_all(arguments: argparse.Namespace) -> None:
         and (not arguments.only or any(text in run.name for text in arguments.only))
         and (not arguments.kinds or run.kind in arguments.kinds)
     ]
+    random.Random(0).shuffle(todo)  # so that what is done is a fair sample of all
     todo.sort(key=lambda key: key.rsplit(" ", 1)[1])  # one seed after the other
     print(f"{len(todo)} runs to do, {len(done)} done")
     with tempfile.TemporaryDirectory() as cache:

@@ -14,6 +14,7 @@ from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.examples import gallery, is_picture
 from jrecipe.checks.first_layer import Entry, first_product
+from jrecipe.checks.probing import traceable
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.checks.two_sample import Difference, compare, leaves_in_common, unseen_share
 from jrecipe.figures import Figure
@@ -219,10 +220,9 @@ def _entry(ctx: Context, inputs: PyTree) -> Entry:
             lambda x: model.apply(params, state, x, key=ctx.key, train=True)[0], inputs
         )
     state = ctx.fresh_state()
-    try:
-        return first_product(lambda x: ctx.predict(state, x), inputs)
-    except TypeError:  # JAX's errors for code that cannot be traced are TypeErrors
+    if not traceable(lambda x: ctx.predict(state, x), inputs):
         return Entry("unknown")
+    return first_product(lambda x: ctx.predict(state, x), inputs)
 
 
 def _scale(

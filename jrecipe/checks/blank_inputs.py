@@ -10,8 +10,10 @@ from __future__ import annotations
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from jrecipe import losses
 from jrecipe.checks.arms import ArmResult
 from jrecipe.checks.context import Context
 from jrecipe.checks.intervals import paired_difference
@@ -147,6 +149,28 @@ def judge_blank_inputs(
     )
 
 
+def best_blind(loss: losses.Loss, targets: PyTree, shape: tuple[int, ...]) -> float:
+    """Returns the lowest loss without inputs: the best constant, at each position of a sequence.
+
+    Args:
+      loss: which.
+      targets: of validation.
+      shape: of one output.
+    """
+    if loss.kind != "tokens":
+        return loss.uninformed(targets, shape)
+    tags = np.asarray(targets)
+    total = weight = 0.0
+    for t in range(tags.shape[1]):
+        part = tags[:, t : t + 1]
+        outputs = jnp.zeros((len(part), 1, shape[-1]))
+        counted = float(np.asarray(losses.weighted(loss, outputs, jnp.asarray(part))[1]).sum())
+        if counted > 0:
+            total += counted * loss.uninformed(part, (1, shape[-1]))
+            weight += counted
+    return total / weight if weight > 0 else loss.uninformed(targets, shape)
+
+
 def best_look_gain(context: Context, arm: ArmResult, blank: ArmResult) -> float:
     """Returns the largest gain of an arm over blank inputs at any look, in standard errors."""
     targets = context.controls.probe.targets
@@ -185,7 +209,7 @@ def check_blank_inputs(context: Context) -> Finding:
     law, floor = context.law, None
     if law is not None:
         shape = np.shape(real.few_outputs)[1:]
-        floor = law.scale * law.loss.uninformed(controls.val_targets, shape)
+        floor = law.scale * best_blind(law.loss, controls.val_targets, shape)
     metric_gain, metric_stderr = paired_difference(best.val_metric, blank.val_metric)
     finding = judge_blank_inputs(
         gain=gain,

@@ -19,7 +19,7 @@ import numpy as np
 from jrecipe import losses
 from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
-from jrecipe.checks.probing import disagreement
+from jrecipe.checks.probing import disagreement, traceable
 from jrecipe.types import Array, Batch, Key, Model, PyTree
 
 Leaves = list[np.ndarray]
@@ -155,9 +155,7 @@ def predicted_gradients(ctx: Context, start: Sequence[np.ndarray]) -> Gradients 
         return ctx.trainer.predict(put(leaves), inputs), state
 
     leaves = [jnp.asarray(leaf) for leaf in start]
-    try:
-        jax.eval_shape(lambda x: outputs(x, {}, batch.inputs, None)[0], leaves)
-    except TypeError:  # NumPy code asked a traced value for its numbers
+    if not traceable(lambda x, i: outputs(x, {}, i, None)[0], leaves, batch.inputs):
         return None
     found = Gradients(
         compute=_compiled(outputs, ctx.task.loss),

@@ -179,7 +179,8 @@ def _classes(task: Task, labels: Mapping[str, np.ndarray]) -> tuple[Finding, ...
             )
         )
 
-    if len(present) < 2 and train.sum() > 1:
+    # A loss across examples (contrastive) needs no targets; they may all be the same.
+    if len(present) < 2 and train.sum() > 1 and task.examples_independent:
         only = name_of(int(np.argmax(train)))
         warn(
             f"All {train.sum()} training examples are of one class, {only}: nothing to learn.",

@@ -19,7 +19,7 @@ from jrecipe import losses
 from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.loss_reading import Domain, Reading, domain_of, read_targets
-from jrecipe.checks.probing import disagreement, perturbed
+from jrecipe.checks.probing import disagreement, perturbed, same_structure
 from jrecipe.types import Array, PyTree
 
 # Largest number of values in the drawn outputs: pictures are asked about a few examples at a time.
@@ -114,7 +114,7 @@ class Probe:
             return None
         targets = self.targets if targets is None else targets
         spread = self.spread[0] if self.reading.kind == "number" else 1.0
-        return [self.reading.latent(targets, self.shape, size, self.domains[0], spread)]
+        return [self.reading.latent(targets, self.shape, size, self.domains[0], float(spread))]
 
     def linked(self, z: list[np.ndarray]) -> PyTree:
         """Returns free numbers as outputs, a pytree of NumPy arrays."""
@@ -210,7 +210,7 @@ def _runs_model(context: Context) -> bool:
         return True
     fresh = context.fresh_state()
     params, own = context.trainer.params(fresh), context.variables()
-    if jax.tree.structure(params) != jax.tree.structure(own[0]):
+    if not same_structure(params, own[0]):
         return False
     shapes = zip(jax.tree.leaves(params), jax.tree.leaves(own[0]), strict=True)
     if any(np.shape(a) != np.shape(b) for a, b in shapes):

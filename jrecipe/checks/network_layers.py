@@ -15,6 +15,7 @@ from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.controls import simplified
 from jrecipe.checks.data_flow import DataFlow, follow
+from jrecipe.checks.probing import traceable
 from jrecipe.checks.program_walk import Program, trace
 from jrecipe.train.frozen import path_name
 from jrecipe.types import Array, Model, PyTree
@@ -219,10 +220,9 @@ def _layers(context: Context) -> Layers | None:
         flow = follow(program, *arguments_of(program, params, state))
         return Layers(program, flow, jax.tree.leaves((params, state, inputs)))
     fresh = context.fresh_state()
-    try:
-        program = trace(lambda x: context.predict(fresh, x), inputs)
-    except TypeError:  # JAX's errors for code that cannot be traced are TypeErrors
+    if not traceable(lambda x: context.predict(fresh, x), inputs):
         return None
+    program = trace(lambda x: context.predict(fresh, x), inputs)
     names = _recognised(program, context.trainer.params(fresh))
     flow = follow(program, names, program.inputs)
     return Layers(program, flow, jax.tree.leaves(inputs))

@@ -6,6 +6,7 @@ fault behind it. Checks that ask what an output depends on therefore move every 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -55,6 +56,23 @@ def trained_state(ctx: Context, steps: int = 3) -> Any:
     for i in range(steps):
         state, _ = ctx.trainer.step(state, batches[i % 2], jax.random.fold_in(ctx.key, i))
     return state
+
+
+def traceable(function: Callable[..., Any], *args: PyTree) -> bool:
+    """Tells whether JAX can trace a function that a foreign trainer runs as it is.
+
+    NumPy code asks a traced value for its numbers, NNX refuses to touch variables of another trace:
+    each library has exceptions of its own for it, and that one is raised is the answer.
+
+    Args:
+      function: of the user's own; it is known to run.
+      *args: its arguments.
+    """
+    try:
+        jax.eval_shape(function, *args)
+    except Exception:  # any: see above
+        return False
+    return True
 
 
 def as_numpy(tree: PyTree) -> PyTree:
