@@ -29,8 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "draw": {"figures"},
     "task": {*BASE, "data", "losses", "metrics", "models.adapt"},
     "train": {*ABOVE_TASK, "models.adapt", "draw"},
-    "checks": {*ABOVE_TASK, "train", "models.copies"},
-    "report": {"figures", "draw", "checks.result", "types"},
+    "checks": {*ABOVE_TASK, "metrics", "train", "models.copies"},
+    "report": {*BASE, "figures", "draw", "checks.result"},
     "recipe": RECIPE | {"jrecipe"},  # of the package itself: its version
     "testing": ALL,
     "cli": ALL,

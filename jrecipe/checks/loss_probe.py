@@ -94,7 +94,7 @@ class Probe:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the first leaf of the outputs, b included."""
-        return tuple(self.outputs[0].shape)
+        return tuple(int(n) for n in self.outputs[0].shape)
 
     def draw(self, size: float) -> list[np.ndarray]:
         """Returns free numbers drawn `size` times as wide as usual, one array per leaf."""
@@ -114,7 +114,7 @@ class Probe:
             return None
         targets = self.targets if targets is None else targets
         spread = self.spread[0] if self.reading.kind == "number" else 1.0
-        return [self.reading.latent(targets, self.shape, size, self.domains[0], float(spread))]
+        return [self.reading.latent(targets, self.shape, size, self.domains[0], spread)]
 
     def linked(self, z: list[np.ndarray]) -> PyTree:
         """Returns free numbers as outputs, a pytree of NumPy arrays."""

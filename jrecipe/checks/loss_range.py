@@ -136,7 +136,7 @@ def _labels(context: Context, probe: Probe, domain: Domain) -> Reach | None:
     low = np.maximum(domain.low, -30.0)
     best = probe.raw(60.0 * ideal - 30.0)
     reached = probe.raw(np.where(ideal > 0.5, high, low))
-    constant = probe.raw(np.zeros(probe.shape))
+    constant = probe.raw(np.zeros(np.shape(ideal)))
     if not np.isfinite([best.mean(), reached.mean(), constant.mean()]).all():
         return None
     if not best.mean() < constant.mean():

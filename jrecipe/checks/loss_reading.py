@@ -170,7 +170,12 @@ class Reading:
         return np.eye(c)[ids]
 
     def latent(
-        self, targets: PyTree, shape: tuple[int, ...], size: float, domain: Domain, spread: float
+        self,
+        targets: PyTree,
+        shape: tuple[int, ...],
+        size: float,
+        domain: Domain,
+        spread: float | np.ndarray,
     ) -> np.ndarray:
         """Returns free numbers that stand for the answer, for `Domain.link`.
 

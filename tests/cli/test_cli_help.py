@@ -13,6 +13,7 @@ from cli_runs import ROOT, finish, jrecipe, process
 
 import jrecipe as jr
 from jrecipe.checks import CHECKS
+from jrecipe.checks.registry import FIT_CHECKS
 from jrecipe.cli.commands import TABLE, main
 
 
@@ -63,7 +64,9 @@ def test_the_examples_of_the_help_are_commands_that_exist():
 def test_items_lists_every_check_and_what_else_is_there():
     result = jrecipe("items", "--json")
     found = json.loads(result.out)
-    assert {item["check"] for item in found if item["check"]} == {c.name for c in CHECKS}
+    assert {item["check"] for item in found if item["check"]} == {
+        c.name for c in (*CHECKS, *FIT_CHECKS)
+    }
     assert {"A9", "C1", "C2", "C3", "D2", "D9", "D10", "D11", "J9"} <= {i["id"] for i in found}
     for item in found:
         assert item["asks"]

@@ -71,7 +71,7 @@ def test_loss_at_init_and_isolation_of_a_task():
 
 def test_a_batch_that_cannot_be_learned():
     testing.assert_overfits_one_batch(task())
-    with pytest.raises(AssertionError, match="Repeat it with: jr.check"):
+    with pytest.raises(AssertionError, match=r"Repeat it with: jr\.check"):
         testing.assert_overfits_one_batch(task(optimizer=optax.set_to_zero()))
 
 
