@@ -135,7 +135,7 @@ def _labels(context: Context, probe: Probe, domain: Domain) -> Reach | None:
     high = np.minimum(domain.high, 30.0)
     low = np.maximum(domain.low, -30.0)
     best = probe.raw(60.0 * ideal - 30.0)
-    reached = probe.raw(np.where(ideal > 0.5, high, low))
+    reached = probe.raw(np.where(ideal > 0.5, np.asarray(high), np.asarray(low)))
     constant = probe.raw(np.zeros(np.shape(ideal)))
     if not np.isfinite([best.mean(), reached.mean(), constant.mean()]).all():
         return None
