@@ -237,7 +237,10 @@ def _labels(ctx: Context, name: str, targets: PyTree) -> list[Finding]:
             verdict, why = Verdict.FAILED, str(error)
     elif shape is not None and len(shape) == 1 and shape[0] > 1:
         labels = np.asarray(targets) if hasattr(targets, "dtype") else np.zeros(0)
-        if labels.ndim == 1 and labels.dtype.kind in "iu" and (labels >= shape[0]).any():
+        # Thresholds of an ordinal answer are one fewer than its grades, 0 among them.
+        ordinal = labels.size and labels.min() == 0 and labels.max() == shape[0]
+        integers = labels.ndim == 1 and labels.dtype.kind in "iu"
+        if integers and (labels >= shape[0]).any() and not ordinal:
             row = int(np.argmax(labels >= shape[0]))
             verdict = Verdict.WARNED
             why = f"{name} targets have {labels[row]} in row {row}; the outputs number {shape[0]}."

@@ -106,12 +106,14 @@ class DataFlow:
       units: activation functions behind them, those inside loops left out.
       read_elsewhere: products whose result something that is not affine reads, or the outputs.
       attending: products whose result is multiplied with data as in attention.
+      tables: paths of parameters in which something is looked up (embeddings).
     """
 
     products: tuple[Product, ...]
     units: tuple[Unit, ...]
     read_elsewhere: frozenset[int]
     attending: frozenset[int]
+    tables: frozenset[str] = frozenset()
 
 
 def follow(program: Program, names: Mapping[int, str], data: Sequence[int]) -> DataFlow:
@@ -131,6 +133,7 @@ def follow(program: Program, names: Mapping[int, str], data: Sequence[int]) -> D
         tuple(follower.units),
         frozenset(follower.read_elsewhere),
         frozenset(follower.attending),
+        frozenset(follower.tables),
     )
 
 
@@ -155,7 +158,8 @@ def collapsible(flow: DataFlow, frozen: frozenset[str] = frozenset()) -> list[tu
             narrow = first.width_out < min(first.width_in, second.width_out)
             summed = given.pooled and first.kind != "conv_general_dilated"
             known = first.groups > 1 or first.given.attended or bool(first.leaves & frozen)
-            if not (narrow or summed or known or first.leaves & second.leaves):
+            tied = first.leaves & second.leaves or second.leaves & flow.tables
+            if not (narrow or summed or known or tied):
                 found.append((i, j))
     return found
 
@@ -166,6 +170,7 @@ class _Follower:
         self.units: list[Unit] = []
         self.read_elsewhere: set[int] = set()
         self.attending: set[int] = set()
+        self.tables: set[str] = set()
 
     def walk(self, program: Program, start: Mapping[int, Flow], top: bool) -> list[Flow]:
         """Follows the values of a program, or of the body of a loop; returns its outputs'."""
@@ -211,6 +216,7 @@ class _Follower:
             # What follows is a layer's own product with what was attended to.
             return Flow(data=True, near=near, attended=True)
         if step.name == "gather" and not operands[0].data:
+            self.tables |= operands[0].leaves
             return Flow(data=True, affine=frozenset())  # a table, looked up
         kind = _activation(program, step, operands)
         if top and kind is not None and moving[0].affine:

@@ -139,7 +139,7 @@ def judge_loss_at_init(
                 Suspect(
                     cause="loss-scale",
                     component="loss",
-                    where="batch axis" if known.depends_on_batch else "class axis",
+                    where="axis 0, the batch" if known.depends_on_batch else "class axis",
                     why=f"measured on outputs drawn at random, it is {how} {known.loss.name}",
                 ),
             )
@@ -303,6 +303,7 @@ def _sd_between_inits(context: Context, own: float) -> float:
 
 
 def _rms(tree: PyTree) -> float:
-    leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(tree)]
-    leaves = [x for x in leaves if x.size]
-    return max((float(np.sqrt(np.mean(x**2))) for x in leaves), default=0.0)
+    leaves = [np.asarray(x) for x in jax.tree.leaves(tree)]
+    # The size of ids (tokens) means nothing.
+    numbers = [x.astype(np.float64) for x in leaves if x.size and x.dtype.kind not in "biu"]
+    return max((float(np.sqrt(np.mean(x**2))) for x in numbers), default=0.0)

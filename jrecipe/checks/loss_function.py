@@ -312,7 +312,7 @@ def judge_scale(value: float, weight: float, rows: int) -> Finding | None:
         Suspect(
             cause="loss-scale",
             component="loss",
-            where="batch axis",
+            where="axis 0, the batch",
             why=f"half the batch changes the {what} of the same example {off[0]:.3g} times",
         ),
     )

@@ -10,6 +10,7 @@ lower the loss of its own batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -23,7 +24,7 @@ from jrecipe.checks.foreign_state import (
     predicted_gradients,
     surgery,
 )
-from jrecipe.checks.probing import as_numpy, disagreement
+from jrecipe.checks.probing import as_numpy, disagreement, rounding
 from jrecipe.checks.result import Finding, Verdict, concluding
 from jrecipe.checks.step_explain import Explainer, Explanation, explain
 from jrecipe.checks.step_interventions import Interventions, duplication, intervene
@@ -50,6 +51,7 @@ from jrecipe.checks.step_probe import (
     reorder,
     step_once,
 )
+from jrecipe.train.frozen import path_name
 from jrecipe.types import Batch, PyTree
 
 STEPS, MOST = 4, 16  # updates looked at; those made while some parameter has not moved
@@ -246,8 +248,12 @@ def _check_foreign(probe: Probe, trace: Trace, batches: list[Batch]) -> Finding:
         reported = judge_reported(trace.losses, explanation.values, batch=n, width=width)
         if not any(t.cause in ("loss-scale", "wrong-sign") for t in troubles):
             troubles += reported
-    if exact and gradients is not None and gradients.declared and not troubles:
-        troubles += _judge_prediction(explainer, probe, batches)
+    if gradients is not None and gradients.declared and not troubles:
+        if exact:
+            troubles += _judge_discarded(explainer, trace, explanation.kind)
+            troubles += _judge_prediction(explainer, probe, batches)
+        elif not known and not explanation.default and not done.random:
+            troubles += _judge_some_leaves(explainer, trace) or _judge_other(explanation, trace)
     if known and gradients is not None and gradients.random and not done.random:
         troubles.append(
             Trouble(
@@ -345,13 +351,111 @@ def _slope(probe: Probe, before: list[np.ndarray], after: list[np.ndarray], loss
     return slope if slope != 0 else None
 
 
+def _judge_discarded(explainer: Explainer, trace: Trace, kind: str) -> list[Trouble]:
+    """Finds updates that leave every weight as it is, where the declared one moves them."""
+    if kind != "declared":
+        return []
+    expected = [float(np.linalg.norm(u)) for u in explainer.declared(explainer.plain)]
+    lost = [
+        t + 1
+        for t, (move, size) in enumerate(zip(trace.moves, expected, strict=True))
+        if size > 0.1 * max(expected) and not np.any(move)
+    ]
+    if not lost:
+        return []
+    named = ", ".join(map(str, lost))
+    return [
+        Trouble(
+            certain=True,
+            cause="parameters-frozen",
+            component="step",
+            where="every parameter",
+            why=f"update {named} of {len(expected)} changes nothing, the others are the declared "
+            "ones: some results of the optimiser are thrown away",
+        )
+    ]
+
+
+def _judge_some_leaves(explainer: Explainer, trace: Trace) -> list[Trouble]:
+    """Finds parameters that move otherwise than declared, while others move exactly as declared."""
+    probe = explainer.probe
+
+    def misfits(expected: Sequence[np.ndarray]) -> np.ndarray:
+        gap = np.stack(trace.moves) - np.stack(expected)
+        size = np.stack(expected)
+        parts = probe.slices()
+        norm = lambda x, p: float(np.linalg.norm(x[:, p]))  # noqa: E731
+        return np.array([norm(gap, p) / max(norm(size, p), 1e-300) for p in parts])
+
+    found = misfits(explainer.declared(explainer.plain))
+    free = ~np.asarray(probe.frozen, bool)
+    same, other = free & (found <= explainer.tolerance), free & (found > 0.02)
+    if not same.any() or not other.any():
+        return []
+    where = ", ".join(name for name, bad in zip(probe.names, other, strict=True) if bad)
+    alone = misfits(explainer.declared(explainer.plain, reset=True))
+    if (alone[other] <= explainer.tolerance).all():
+        return [
+            Trouble(
+                certain=True,
+                cause="state-not-threaded",
+                component="step",
+                where=where,
+                why=f"each update of {where} is that of a fresh optimiser, the others carry theirs",
+            )
+        ]
+    return [
+        Trouble(
+            certain=False,
+            cause="update-differs",
+            component="step",
+            where=where,
+            why=f"its updates are {found[other].max():.0%} off the declared ones, while "
+            f"{int(same.sum())} other parameters move exactly as declared",
+        )
+    ]
+
+
+def _judge_other(found: Explanation, trace: Trace) -> list[Trouble]:
+    """Judges updates that neither the declared step nor any change of it that we know explains."""
+    waits = not all(np.any(move) for move in trace.moves)  # it accumulates gradients
+    if waits or not np.isfinite(found.identity) or found.identity < 0.25:
+        return []
+    return [
+        Trouble(
+            certain=False,
+            cause="update-differs",
+            component="step",
+            where="every parameter",
+            why=f"{found.identity:.0%} of the length of its updates is not explained by the "
+            "declared network, loss and optimiser, nor by a common change of them",
+        )
+    ]
+
+
+def _stale(ctx: Context, params: PyTree, start: PyTree, inputs: PyTree, got: PyTree) -> str:
+    """Returns which weights of the start explain a prediction; "" if none do."""
+    own = ctx.variables()[1]
+    paths = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    groups = dict.fromkeys(path.rpartition("/")[0] or path for path in paths)
+    now, then = jax.tree.leaves(params), jax.tree.leaves(start)
+    tree = jax.tree.structure(params)
+    limit = 10 * rounding(ctx)
+    for group in ("", *groups):
+        mixed = [
+            b if path.startswith(group) else a for path, a, b in zip(paths, now, then, strict=True)
+        ]
+        answer = as_numpy(ctx.apply(jax.tree.unflatten(tree, mixed), own, inputs)[0])
+        if disagreement(answer, got) <= limit:
+            return group or "every parameter"
+    return ""
+
+
 def _judge_prediction(explainer: Explainer, probe: Probe, batches: list[Batch]) -> list[Trouble]:
     """Compares `predict` after the updates with the reference's, its other state included."""
     ctx = probe.ctx
     assert ctx.model is not None
     own = explainer.states[-1]
-    if not jax.tree.leaves(own):
-        return []
     state = ctx.fresh_state()
     for i, batch in enumerate(batches):
         state, _ = step_once(ctx.trainer, state, batch, jax.random.fold_in(ctx.key, i))
@@ -361,6 +465,23 @@ def _judge_prediction(explainer: Explainer, probe: Probe, batches: list[Batch]) 
     inputs = batches[0].inputs
     got = as_numpy(ctx.predict(state, inputs))
     want = as_numpy(ctx.apply(params, own, inputs)[0])
+    if not jax.tree.leaves(own):
+        begin: PyTree = jax.tree.unflatten(tree, [jnp.asarray(x) for x in probe.start])
+        moved = disagreement(as_numpy(ctx.apply(begin, own, inputs)[0]), want)
+        if disagreement(want, got) <= max(10 * rounding(ctx), 0.01 * moved):
+            return []
+        where = _stale(ctx, params, begin, inputs, got)
+        if not where:
+            return []  # an average of weights, perhaps
+        return [
+            Trouble(
+                certain=True,
+                cause="stale-parameters",
+                component="eval",
+                where=where,
+                why=f"predictions after {len(batches)} updates are those with weights of the start",
+            )
+        ]
     start = as_numpy(ctx.apply(params, explainer.states[0], inputs)[0])
     gap, stale = disagreement(want, got), disagreement(start, got)
     if stale > 0.1 * min(gap, disagreement(want, start)):

@@ -251,16 +251,29 @@ class Explainer:
             )
 
     def _clipped(self) -> Iterator[tuple[str, Callable[[], list[Any]]]]:
-        """Yields the hardest examples of every update left out, above one common loss."""
-        pooled = np.sort(np.concatenate(self.values))
-        for share in (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9):
-            limit = float(pooled[int((1 - share) * (len(pooled) - 1))])
-            yield f"loss over {limit:.3g}", functools.partial(self._below, limit)
+        """Yields the hardest examples of every update left out, above one common loss.
+
+        The first update that moved says between which two of its examples the limit may lie; the
+        examples of the other batches say where in between.
+        """
+        t = next((t for t, move in enumerate(self.moves) if np.any(move)), None)
+        if t is None:
+            return
+        own = np.unique(self.values[t])
+        near = [
+            -cosine(self.moves[t], self.at(t, weights=(self.values[t] <= limit) * 1.0))
+            for limit in own[:-1]
+        ]
+        pooled = np.unique(np.concatenate(self.values))
+        for k in np.argsort(near)[::-1][:3]:
+            for limit in pooled[(pooled >= own[k]) & (pooled < own[k + 1])]:
+                yield f"loss over {limit:.3g}", functools.partial(self._below, float(limit))
 
     def _below(self, limit: float) -> list[np.ndarray]:
         """Returns the gradients of the examples whose loss is at most `limit`."""
         keep = [(value <= limit).astype(np.float64) for value in self.values]
-        return [self.at(t, weights=keep[t]) for t in range(self.steps)]
+        # A clipped example still counts in the mean, with no gradient.
+        return [self.at(t, weights=keep[t]) * keep[t].mean() for t in range(self.steps)]
 
     def _with_outputs(self, change: Callable[[PyTree], PyTree]) -> list[np.ndarray]:
         return self._elsewhere(self.gradients.with_outputs(change))

@@ -35,7 +35,7 @@ def run(folder, inputs):
 def test_a_healthy_task_gives_one_passing_test_per_check(tmp_path):
     result = run(tmp_path, "inputs")
     assert result.returncode == 0, result.stdout
-    assert "3 passed" in result.stdout
+    assert "4 passed" in result.stdout  # B3 has two checks
 
 
 def test_a_broken_task_fails_with_the_finding_and_its_evidence(tmp_path):
