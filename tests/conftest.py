@@ -6,6 +6,7 @@ import os
 
 import hypothesis
 import jax
+import pytest
 
 jax.config.update("jax_num_cpu_devices", 2)  # so that sharding is tested on any machine
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -20,3 +21,34 @@ _QUICK = {
 hypothesis.settings.register_profile("dev", max_examples=10, **_QUICK)
 hypothesis.settings.register_profile("ci", max_examples=20, derandomize=True, **_QUICK)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
+
+# Of the many cases of these files the default run takes every n-th; `-m slow` takes the others.
+_THIN = {
+    "test_augmentation_aligned.py": 3,
+    "test_bad_tasks.py": 4,
+    "test_gallery_programs.py": 3,
+    "test_gradient_flow.py": 3,
+    "test_label_noise.py": 4,
+    "test_labels_aligned.py": 3,
+    "test_layers.py": 3,
+    "test_loss_function.py": 4,
+    "test_near_duplicates.py": 3,
+    "test_optimizer.py": 3,
+    "test_reference_step.py": 5,
+    "test_shortcuts.py": 3,
+    "test_train_eval.py": 4,
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks cases of the files above as slow, all but every n-th."""
+    seen: dict[str, int] = {}
+    for item in items:
+        stride = _THIN.get(item.path.name)
+        if stride is None or not hasattr(item, "callspec"):
+            continue
+        name = item.nodeid.partition("[")[0]
+        seen[name] = seen.get(name, -1) + 1
+        if seen[name] % stride:
+            item.add_marker(pytest.mark.slow)

@@ -74,6 +74,19 @@ def judge_overfit_batch(
 
     result = concluding(ITEM, CHECK, evidence, figures)
 
+    if np.isfinite(reached) and reached < floor - 1e-3 * max(1.0, abs(floor)):
+        return result(
+            Verdict.WARNED,
+            f"The loss of {examples} examples falls to {reached:.4g}, below {floor:.4g}, which is "
+            "said to be the lowest.",
+            "Correct Task.loss_floor, or see what makes the loss smaller than it can be.",
+            Suspect(
+                cause="wrong-loss",
+                component="loss",
+                where="loss floor",
+                why=f"{reached:.4g} is below the floor of {floor:.4g}",
+            ),
+        )
     if start - floor < 1e-6:
         return result(
             Verdict.SKIPPED, f"The loss of {examples} examples is at its floor {floor:.4g} already."

@@ -270,6 +270,7 @@ def test_a_few_examples_must_be_learned_by_heart():
     assert overfit(reached=1.0, finished=False).verdict is SKIPPED
     assert overfit(start=0.0, reached=0.0).verdict is SKIPPED
     assert causes(overfit(reached=2.29))[0] == "no-learning"
+    assert causes(overfit(reached=0.3, floor=0.5)) == ["wrong-loss"]  # too good is an alarm
     assert causes(overfit(reached=float("inf")))[0] == "no-learning"
 
 

@@ -353,7 +353,7 @@ def test_inits_are_flat() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize("seed", [7])
 @pytest.mark.parametrize("name", sorted(BASES))
 def test_bases_learn(name: str, seed: int) -> None:
     task = BASES[name](seed)
