@@ -44,11 +44,14 @@ def judge_optimizer(answers: Answers, steps_per_epoch: float) -> tuple[Finding, 
     if not answers.finite.all():
         return broken
     leaves = judge_leaves(answers)
+    decay = judge_decay(answers)
+    strong = {"decay-coupled", "decay-dominates"} & {f.suspects[0].cause for f in decay}
     found = (
         *broken,
         *leaves,
-        *judge_memory(answers),
-        *judge_decay(answers),
+        # Weights that shrink or grow by themselves look like gradients that are remembered.
+        *(() if strong else judge_memory(answers)),
+        *decay,
         *judge_schedule(answers, steps_per_epoch),
         *judge_clipping(answers),
     )

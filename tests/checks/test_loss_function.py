@@ -180,7 +180,7 @@ BROKEN: dict[str, tuple[Callable[[int], jr.Task], tuple[str, str, str]]] = {
     ),
     "sum-over-batch": (
         classes(lambda o, y: programs.focal(o, y) * o.shape[0]),
-        ("loss-scale", "loss", "batch axis"),
+        ("loss-scale", "loss", "axis 0, the batch"),
     ),
     "no-targets": (
         classes(lambda o, y: -jax.nn.log_softmax(o).max(axis=-1)),

@@ -88,7 +88,7 @@ BROKEN: dict[str, tuple[Callable[[], jr.Task], str]] = {
     ),
     "mean-of-batch": (
         classes(lambda o, y: jnp.full(o.shape[0], right(o, y).mean())),
-        "batch axis",
+        "axis 0, the batch",
     ),
     "threshold-of-probabilities": (yes_no(above(0.5)), "threshold"),
     "padding-counts": (

@@ -55,7 +55,7 @@ FAULTS: dict[str, tuple[Callable[[], jr.Task], str, str]] = {
     "sum-for-mean": (
         lambda: loop(task(optimizer=SGD), weigh=lambda value, batch: value.sum()),
         "loss-scale",
-        "batch axis",
+        "axis 0, the batch",
     ),
     "leaf-up-the-gradient": (
         lambda: loop(task(), gradient=negative),
