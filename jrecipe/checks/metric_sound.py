@@ -117,7 +117,7 @@ def judge_metric(scores: Scores, *, independent: bool = True) -> Finding:
             f"The score of {scores.mixed:.0%} of the examples changes with the outputs of others: "
             "averaged over ragged batches it is not exact.",
             "Return one number per example, that of this example alone, and no mean.",
-            "batch axis",
+            "axis 0, the batch",
             "replacing the outputs of every second example changes the scores of the rest",
         )
     if scores.padding >= 0.05:

@@ -334,7 +334,7 @@ def _judge_ratio(
                     certain=True,
                     cause="loss-scale",
                     component="step",
-                    where="batch axis" if "batch" in name else "output axis",
+                    where="axis 0, the batch" if "batch" in name else "output axis",
                     why=f"every update is {ratio:.4g} times the declared one, which is {name}",
                 )
             ]
@@ -517,7 +517,7 @@ def judge_duplication(factor: float | None) -> list[Trouble]:
             certain=False,
             cause="loss-scale",
             component="step",
-            where="batch axis",
+            where="axis 0, the batch",
             why=f"a batch written twice moves the weights {factor:.3g} times as far: the loss is "
             "summed over the examples",
         )
