@@ -16,7 +16,6 @@ it was. `--only` takes a part of a program's name.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
 import multiprocessing
 import os
 import random
@@ -55,11 +54,12 @@ def prepare(cache: str) -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def work(keys: Sequence[str], seeds, healthy_seeds, rules: bool):
-    """Carries out some runs in a worker."""
+def work(task):
+    """Carries out some runs in a worker: `(keys, seeds, healthy seeds, whether to ask rules)`."""
     import jax
     from gallery.runs import carry_out
 
+    keys, seeds, healthy_seeds, rules = task
     runs = everything(seeds, healthy_seeds)
     results = []
     for key in keys:
@@ -87,24 +87,16 @@ def run_all(arguments: argparse.Namespace) -> None:
     todo.sort(key=lambda key: key.rsplit(" ", 1)[1])  # one seed after the other
     print(f"{len(todo)} runs to do, {len(done)} done")
     with tempfile.TemporaryDirectory() as cache:
-        pool = concurrent.futures.ProcessPoolExecutor(
-            arguments.jobs,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=prepare,
-            initargs=(cache,),
-            max_tasks_per_child=8,
-        )
         start = time.perf_counter()
-        with pool:
-            chunks = [todo[i : i + 4] for i in range(0, len(todo), 4)]
-            futures = {
-                pool.submit(
-                    work, chunk, arguments.seeds, arguments.healthy_seeds, arguments.rules
-                ): chunk
-                for chunk in chunks
-            }
-            for i, future in enumerate(concurrent.futures.as_completed(futures), 1):
-                for result in future.result():
+        chunks = [todo[i : i + 4] for i in range(0, len(todo), 4)]
+        tasks = [
+            (chunk, arguments.seeds, arguments.healthy_seeds, arguments.rules) for chunk in chunks
+        ]
+        context = multiprocessing.get_context("spawn")
+        # Workers are replaced now and then: compiled programs stay in memory.
+        with context.Pool(arguments.jobs, prepare, (cache,), maxtasksperchild=8) as pool:
+            for i, results in enumerate(pool.imap_unordered(work, tasks), 1):
+                for result in results:
                     save(path, result)
                     first = result.suspects[0] if result.suspects else ""
                     print(f"{result.seconds:6.1f} s  {result.run.key}: {first}", flush=True)
