@@ -26,8 +26,8 @@ from pathlib import Path
 
 from gallery.program import CONFIRMING, TUNING
 
-SEEDS = (100, 101, 102)  # none of these was looked at while tolerances were set
-HEALTHY_SEEDS = (100, 101, 102)
+SEEDS = (102, 103, 104)  # none of these was looked at while tolerances were set
+HEALTHY_SEEDS = (102, 103, 104)
 
 
 def everything(seeds: Sequence[int], healthy_seeds: Sequence[int]):
@@ -84,7 +84,8 @@ def run_all(arguments: argparse.Namespace) -> None:
         and (not arguments.kinds or run.kind in arguments.kinds)
     ]
     random.Random(0).shuffle(todo)  # so that what is done is a fair sample of all
-    todo.sort(key=lambda key: key.rsplit(" ", 1)[1])  # one seed after the other
+    # One seed after the other, and first what the faults are compared with.
+    todo.sort(key=lambda key: (key.rsplit(" ", 1)[1], runs[key][0].kind not in ("base", "twin")))
     print(f"{len(todo)} runs to do, {len(done)} done")
     with tempfile.TemporaryDirectory() as cache:
         start = time.perf_counter()
@@ -130,7 +131,11 @@ def main() -> None:
 
     results = load(Path(arguments.results))
     found = cases((*FAULTS, *REAL), results, BASES, arguments.seeds)
-    text = page(found, list(results.values()), tuning=TUNING, confirming=CONFIRMING)
+    planned = everything(arguments.seeds, arguments.healthy_seeds)
+    missing = len(set(planned) - set(results))
+    text = page(
+        found, list(results.values()), tuning=TUNING, confirming=CONFIRMING, missing=missing
+    )
     if arguments.out:
         Path(arguments.out).write_text(text, encoding="utf-8")
     print(text)

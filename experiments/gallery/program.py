@@ -10,7 +10,7 @@ import jrecipe as jr
 
 Strength = Literal["strong", "weak"]
 STRENGTHS: tuple[Strength, ...] = ("strong", "weak")
-# The families on which tolerances were set, and those that were looked at only afterwards.
+# The families on which tolerances were set, and the others.
 TUNING = ("data", "init", "optimizer")
 CONFIRMING = ("model", "loss", "procedure", "step")
 
