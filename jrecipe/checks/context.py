@@ -219,15 +219,22 @@ class Context:
         return self._losses(outputs, targets)
 
     @functools.cached_property
-    def well_initialised(self) -> tuple[PyTree, PyTree] | None:
-        """`(params, state)` with the final bias from the targets, None if that cannot be done."""
-        if self.foreign:
+    def head_bias(self) -> tuple[str, np.ndarray] | None:
+        """Path of the final bias and what it should be, None if there is none to set."""
+        if self.foreign or self.model is None:
             return None
-        params, state = self.variables()
         try:
-            return set_leaf(params, *final_bias(self.task, params, state)), state
+            return final_bias(self.task, *self.variables())
         except TaskError:
             return None
+
+    @functools.cached_property
+    def well_initialised(self) -> tuple[PyTree, PyTree] | None:
+        """`(params, state)` with the final bias from the targets, None if that cannot be done."""
+        if self.head_bias is None:
+            return None
+        params, state = self.variables()
+        return set_leaf(params, *self.head_bias), state
 
     @functools.cached_property
     def decay_share(self) -> float:

@@ -51,7 +51,17 @@ _DEPTHS = {
 }
 _DEPTH = {cause: depth for depth, causes in _DEPTHS.items() for cause in causes}
 # Places that say no more than the component does.
-_VAGUE = ("", "inputs", "targets", "head", "final bias", "train", "val", "every parameter")
+_VAGUE = (
+    "",
+    "inputs",
+    "targets",
+    "head",
+    "final bias",
+    "head bias",
+    "train",
+    "val",
+    "every parameter",
+)
 _RANK = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 

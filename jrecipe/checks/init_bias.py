@@ -27,6 +27,7 @@ def judge_init_bias(
     can_set: bool,
     noise: float = 0.0,
     per_target: float = 0.0,
+    where: str = "final bias",
     figures: tuple[Figure, ...] = (),
 ) -> Finding:
     """Judges the average output of the untrained network against the best constant.
@@ -40,6 +41,7 @@ def judge_init_bias(
         seeds, as a cost. Four times it is two standard deviations, as the cost is quadratic.
       per_target: numbers in a constant output over number of targets. The best constant fits its
         own targets better than the next by about that share of `unit`.
+      where: path of the final bias, if it is known.
       figures: learning curves with and without.
     """
     excess = offset - floor
@@ -68,7 +70,7 @@ def judge_init_bias(
             Suspect(
                 cause="head-bias-ignores-prior",
                 component="head",
-                where="final bias",
+                where=where,
                 why=f"a bias of the best constant would save {excess:.3g} at the start",
             ),
         ),
@@ -142,5 +144,6 @@ def check_init_bias(context: Context) -> Finding:
         noise=scale * noise,
         per_target=shape[-1] / len(targets) if shape else 1.0 / len(targets),
         can_set=context.well_initialised is not None,
+        where=context.head_bias[0] if context.head_bias else "final bias",
         figures=figures,
     )

@@ -66,6 +66,7 @@ def judge_loss_at_init(
     labels: bool = True,
     inputs_rms: float = 1.0,
     outputs_rms: float = 0.0,
+    head: str = "head bias",
 ) -> Finding:
     """Judges the loss before the first update.
 
@@ -88,6 +89,7 @@ def judge_loss_at_init(
         better than chance on purpose: a residual connection passes its inputs on.
       inputs_rms: root mean square of the inputs, 1 if standardised.
       outputs_rms: root mean square of the outputs.
+      head: path of the final bias, if it is known.
 
     Source: Karpathy, "A Recipe for Training Neural Networks", 2019, "verify loss @ init".
     """
@@ -215,7 +217,7 @@ def judge_loss_at_init(
                 Suspect(
                     cause="init-scale",
                     component="init",
-                    where="head bias",
+                    where=head,
                     why=f"the average output alone costs {offset - zero:.3g} more than zeros",
                 ),
             )
@@ -288,6 +290,7 @@ def check_loss_at_init(context: Context) -> Finding:
         labels=all(np.asarray(x).dtype.kind in "iub" for x in jax.tree.leaves(targets)),
         inputs_rms=_rms(inputs),
         outputs_rms=_rms(outputs),
+        head=context.head_bias[0] if law and context.head_bias else "head bias",
         **law,
     )
 
