@@ -72,7 +72,8 @@ def page(
         "```",
         "",
         *(() if not missing else (f"{missing} runs of it were not made yet.", "")),
-        f"{_machine()}. {len(planted)} cases of {len(names)} planted faults, {len(real)} published programs, "
+        f"{_machine()}. {len(planted)} cases of {len(names)} planted faults, "
+        f"{len(real)} published programs, "
         f"{len(healthy)} healthy runs of {len({(r.run.kind, r.run.name) for r in healthy})} "
         f"programs, {len({r.run.name for r in healthy if r.run.kind == 'odd'})} of them odd.",
         f"All checks of one program took {median:.1f} s (median), {high:.1f} s (95 %), "

@@ -227,8 +227,8 @@ def fit(
         if start == 0:
             best_loss = _nan_is_worst(measure(0)["val_loss"])
             best = _copy(state)
-            if watch is not None:
-                history.add(0, watch.look(0, state))
+        if watch is not None:
+            history.add(start, watch.begin(start, state))
         while step < steps and not interrupted() and not problem:
             due = min((step // eval_every + 1) * eval_every, steps)
             count = min(due - step, 100)

@@ -17,6 +17,18 @@ from jrecipe.train.monitor import noise_scale
 STEPS = np.array([0, 100, 200, 300, 400])
 
 
+@pytest.fixture
+def often(monkeypatch):
+    """Lets the monitor look every 100 updates, whatever that takes: these runs are over at once."""
+    monkeypatch.setattr("jrecipe.train.monitor.SHARE", 1e9)
+
+
+def test_looking_keeps_to_its_share_of_the_time(monkeypatch):
+    monkeypatch.setattr("jrecipe.train.monitor.SHARE", 0.0)
+    watched = jr.fit(programs.classify(0), 400, monitor=True).monitor
+    assert [look.step for look in watched.looks] == [0]
+
+
 def course(**changes):
     base = {
         "steps": STEPS,
@@ -118,7 +130,7 @@ def test_the_state_kept_has_to_score_what_it_scored():
     assert (wrong.verdict, wrong.suspects[0].where) == (Verdict.FAILED, "checkpoint")
 
 
-def test_the_monitor_changes_nothing_and_a_healthy_run_passes(tmp_path):
+def test_the_monitor_changes_nothing_and_a_healthy_run_passes(tmp_path, often):
     task = programs.classify(0)
     plain = jr.fit(task, 240)
     watched = jr.fit(task, 240, monitor=True, out=tmp_path)
@@ -137,7 +149,7 @@ def test_the_monitor_changes_nothing_and_a_healthy_run_passes(tmp_path):
     assert all(finding.check != "best-restored" for finding in alone.findings)
 
 
-def test_a_schedule_in_epochs_is_seen_in_the_run():
+def test_a_schedule_in_epochs_is_seen_in_the_run(often):
     schedule = optax.cosine_decay_schedule(1e-3, 30)
     task = programs.classify(0, optimizer=optax.adam(schedule))
     (finding,) = (
@@ -146,7 +158,7 @@ def test_a_schedule_in_epochs_is_seen_in_the_run():
     assert finding.suspects[0].cause == "schedule-ends-early"
 
 
-def test_a_foreign_run_is_judged_by_what_can_be_seen():
+def test_a_foreign_run_is_judged_by_what_can_be_seen(often):
     result = jr.fit(programs.foreign(programs.classify(0)), 200, monitor=True)
     assert result.monitor.looks[-1].grads == {}
     assert jr.check_fit(result).ok
