@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -379,6 +380,18 @@ def _silence(finding: Finding, silenced: Sequence[str]) -> Finding:
     )
 
 
+# Calls of the user's parts as they stand here, the inner ones first: a metric is averaged
+# by the code that averages a loss, and either may be called from a step.
+_PARTS = {
+    r"\bmetric\(|\(metric,": "eval",
+    r"\bloss\(|\.loss,": "loss",
+    r"\baugment\(|\.augment\)": "augmentation",
+    r"tx\.update\(": "optimizer",
+    r"\.take\(": "data",
+}
+_TRAINER = {r"\.init\(": "init", r"\.predict\(": "eval", r"\.step\(": "step"}
+
+
 def _raised(check: Check, task: Task, error: Exception) -> Finding:
     """Turns an exception into a finding that names the last line of the user's own code."""
     package = Path(__file__).resolve().parents[1]
@@ -392,6 +405,7 @@ def _raised(check: Check, task: Task, error: Exception) -> Finding:
     ]
     where = f"{Path(outside[-1].filename).name}:{outside[-1].lineno}" if outside else ""
     line = f" at {where}: {outside[-1].line}" if outside else ""
+    inside = [frame.line or "" for frame in frames if package in Path(frame.filename).parents]
     text = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
     return Finding(
         item=check.item,
@@ -403,13 +417,18 @@ def _raised(check: Check, task: Task, error: Exception) -> Finding:
         suspects=(
             Suspect(
                 cause="raises",
-                component="loss"
-                if text.startswith("loss ")
-                else "step"
-                if task.trainer
-                else "model",
+                component=_component(task, inside, text),
                 where=where,
                 why=text,
             ),
         ),
     )
+
+
+def _component(task: Task, lines: Sequence[str], text: str) -> str:
+    """Tells which part of a task raised, by the lines of this package on the way there."""
+    calls = _PARTS | (_TRAINER if task.trainer else {})
+    for call, component in calls.items():
+        if any(re.search(call, line) for line in lines):
+            return component
+    return "loss" if text.startswith("loss ") else "step" if task.trainer else "model"

@@ -39,7 +39,6 @@ COMPONENTS = (
 
 # The one documented list of causes: code -> what it means. Users silence by code.
 CAUSES: dict[str, str] = {
-    "augmentation-active": "training inputs are changed at random although augmentation is off",
     "augmentation-breaks-labels": "augmentation moves the inputs, but not the targets with them",
     "batch-ignored": "an update does not depend on the batch it is given",
     "batch-mixing": "an output depends on other examples of the batch",

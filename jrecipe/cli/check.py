@@ -16,6 +16,7 @@ from jrecipe.cli.printing import code_of, print_place, print_report
 from jrecipe.cli.progress import saying
 from jrecipe.cli.run_folder import refuse_run
 from jrecipe.cli.target import load_target, require_splits
+from jrecipe.types import TaskError
 
 if TYPE_CHECKING:
     from jrecipe.checks.context import Budget
@@ -67,6 +68,11 @@ def check(
     """
     if out is not None:
         refuse_run(out)
+    if sarif is not None and not os.access(Path(sarif).parent, os.W_OK):
+        raise TaskError(
+            f"--sarif {sarif}: the folder {Path(sarif).parent} is not there or cannot be written; "
+            "name a file in another one."
+        )
     with saying(quiet) as say:
         from jrecipe.cli.checking import known_checks
         from jrecipe.recipe import build_task

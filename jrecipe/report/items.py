@@ -52,7 +52,7 @@ NAMES = {
     "D11": "Early stopping",
     "D12": "Larger model, stopped early",
     "D13": "Look inside",
-    "G1": "Pictures flipped, labels not",
+    "G1": "Augmentation and targets",
     "G2": "Target seen",
     "G3": "Loss sound",
     "G4": "Pre-trained weights",

@@ -121,6 +121,15 @@ OWN = {
 }
 
 
+COMPONENTS = {
+    "loss": "loss",
+    "metric": "eval",
+    "augment": "augmentation",
+    "model": "model",
+    "optimizer": "optimizer",
+}
+
+
 def lines_of(*functions):
     """Returns the lines of this file that functions span."""
     found = set()
@@ -153,7 +162,8 @@ def test_a_broken_task_becomes_findings(name):
     assert alarms
     assert all(finding.finding and finding.suspects for finding in alarms)
     if name in ("loss", "augment", "model", "optimizer", "metric"):
-        assert any("test_bad_tasks.py:" in f.suspects[0].where for f in alarms)
+        raised = [f.suspects[0] for f in alarms if "test_bad_tasks.py:" in f.suspects[0].where]
+        assert {suspect.component for suspect in raised} == {COMPONENTS[name]}
 
 
 @settings(max_examples=2)
@@ -161,7 +171,7 @@ def test_a_broken_task_becomes_findings(name):
 def test_the_order_of_the_checks_changes_nothing(order):
     task = foreign(small())
     before = copy.deepcopy((task.train.take(np.arange(9)), task.val.take(np.arange(9))))
-    compared(task, order)
+    assert_the_same_in(task, order)
     after = (task.train.take(np.arange(9)), task.val.take(np.arange(9)))
     jax.tree.map(np.testing.assert_array_equal, before, after)
 
@@ -170,10 +180,10 @@ def test_the_order_of_the_checks_changes_nothing(order):
 @settings(max_examples=3)
 @given(st.permutations(CHECKS), st.integers(0, 9))
 def test_the_order_of_the_checks_changes_nothing_for_own_training(order, seed):
-    compared(classify(seed), order)
+    assert_the_same_in(classify(seed), order)
 
 
-def compared(task, order):
+def assert_the_same_in(task, order):
     """Runs the checks in two orders and compares all they say."""
     told = {}
     for checks in (CHECKS, order):
