@@ -67,7 +67,7 @@ class ArmData:
         index, masks = padded_rows(n_val, min(256, n_val))
         seen = np.linspace(0, n - 1, min(512, n)).astype(int)
         probe = np.arange(min(PROBE, n_val))
-        ones = lambda k: jnp.ones(k, jnp.float32)  # noqa: E731
+        ones = lambda k: jnp.asarray(np.ones(k, np.float32))  # noqa: E731
         return cls(
             inputs=inputs,
             targets=targets,

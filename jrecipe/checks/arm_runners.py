@@ -13,9 +13,8 @@ import optax
 from jrecipe import losses
 from jrecipe.checks.arm_data import ArmData
 from jrecipe.checks.arms import STRIDE, Arm
-from jrecipe.checks.compiling import jit_once
 from jrecipe.task import Task, Trainer
-from jrecipe.train.compiled import scans_well
+from jrecipe.train.compiled import jit_once, scans_well
 from jrecipe.train.evaluate import mean_and_stderr
 from jrecipe.train.frozen import path_name
 from jrecipe.train.reference import optimizer_of
@@ -57,10 +56,10 @@ class OwnRunner:
         permutation = jnp.asarray(plan.permutation)
         knobs = [
             {
-                "blank": jnp.asarray(arm.blank),
-                "shuffled": jnp.asarray(arm.shuffled),
-                "rate": jnp.asarray(arm.rate, jnp.float32),
-                "undecayed": jnp.asarray(arm.undecayed),
+                "blank": np.asarray(arm.blank),
+                "shuffled": np.asarray(arm.shuffled),
+                "rate": np.asarray(arm.rate, np.float32),
+                "undecayed": np.asarray(arm.undecayed),
             }
             for arm in arms
         ]
@@ -125,16 +124,19 @@ class OwnRunner:
 
         self.data = (inputs, targets)
         shuffled_targets = jax.tree.map(
-            lambda x: x[permutation[jnp.asarray(plan.train_rows)]], targets
+            lambda x: jnp.asarray(x[plan.permutation[plan.train_rows]]), plan.targets
         )
         self.score_data = (plan.val, plan.train, plan.few, shuffled_targets)
         first = jit_once(start)(*starts[0])
-        rows = jnp.zeros(plan.rows.shape[1], jnp.int32)
+        rows = np.zeros(plan.rows.shape[1], np.int32)
         self.together = scans_well(update, first, rows, knobs[0], self.data)
         if self.together:
-            stack = lambda *x: jnp.stack(x)  # noqa: E731
-            self.state = jax.vmap(start)(*jax.tree.map(stack, *starts))
-            self.knobs = jax.tree.map(stack, *knobs)
+
+            def start_all(starts: Sequence[tuple[PyTree, PyTree]]) -> TrainState:
+                return jax.vmap(start)(*jax.tree.map(lambda *x: jnp.stack(x), *starts))
+
+            self.state = jit_once(start_all)(starts)
+            self.knobs = jax.tree.map(lambda *x: np.stack(x), *knobs)
 
             def stretch(state: TrainState, rows: Array, knob: Any, data: PyTree) -> Any:
                 return jax.lax.scan(lambda s, r: update(s, r, knob, data), state, rows)

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.movements import IDENTITY, Moves, recognise, views
 from jrecipe.checks.probing import as_numpy, same_structure
+from jrecipe.train.compiled import jit_once
 from jrecipe.types import Batch, PyTree
 
 EXAMPLES = 256  # looked at, in batches of the task's size

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.examples import gallery, is_picture
 from jrecipe.checks.first_layer import Entry, first_product
@@ -18,6 +17,7 @@ from jrecipe.checks.probing import traceable
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.checks.two_sample import Difference, compare, leaves_in_common, unseen_share
 from jrecipe.figures import Figure
+from jrecipe.train.compiled import jit_once
 from jrecipe.types import Array, Batch, PyTree
 
 ITEM, CHECK = "B10", "before-net"

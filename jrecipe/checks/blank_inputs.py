@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
@@ -20,6 +19,7 @@ from jrecipe.checks.intervals import paired_difference
 from jrecipe.checks.overfit_batch import few_learned
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 from jrecipe.figures import Bars
+from jrecipe.train.compiled import jit_once
 from jrecipe.train.evaluate import mean_and_stderr
 from jrecipe.types import PyTree
 
@@ -160,11 +160,12 @@ def best_blind(loss: losses.Loss, targets: PyTree, shape: tuple[int, ...]) -> fl
     if loss.kind != "tokens":
         return loss.uninformed(targets, shape)
     tags = np.asarray(targets)
+    weights = jit_once(lambda outputs, part: losses.weighted(loss, outputs, part)[1])
     total = weight = 0.0
     for t in range(tags.shape[1]):
         part = tags[:, t : t + 1]
-        outputs = jnp.zeros((len(part), 1, shape[-1]))
-        counted = float(np.asarray(losses.weighted(loss, outputs, jnp.asarray(part))[1]).sum())
+        outputs = np.zeros((len(part), 1, shape[-1]), np.float32)
+        counted = float(np.asarray(weights(outputs, part)).sum())
         if counted > 0:
             total += counted * loss.uninformed(part, (1, shape[-1]))
             weight += counted

@@ -17,13 +17,13 @@ import numpy as np
 
 from jrecipe import losses
 from jrecipe.checks.arms import ARMS, FOREIGN_ARMS, UNDECAYED, WELL, Controls
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.controls import run_controls, simplified
 from jrecipe.checks.decay import decay_share
 from jrecipe.checks.laws import Law, law_of
 from jrecipe.data.order import batch_rows
 from jrecipe.models.copies import copies
 from jrecipe.task import Task, Trainer, read
+from jrecipe.train.compiled import jit_once
 from jrecipe.train.init_well import final_bias, set_leaf
 from jrecipe.train.reference import example_inputs, optimizer_of, reference_trainer
 from jrecipe.train.state import TrainState, state_of
@@ -102,7 +102,7 @@ class Context:
 
     def _take(self, rows: np.ndarray) -> Batch:
         inputs, targets = jax.tree.map(jnp.asarray, self.task.train.take(rows))
-        return Batch(inputs, targets, jnp.ones(len(rows), jnp.float32))
+        return Batch(inputs, targets, jnp.asarray(np.ones(len(rows), np.float32)))
 
     def split(self, name: str, limit: int | None = None) -> tuple[PyTree, PyTree] | None:
         """Returns `(inputs, targets)` of a split as NumPy arrays, None if the task has none.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jrecipe.checks.compiling import jit_once
+from jrecipe.train.compiled import jit_once
 from jrecipe.types import PyTree
 
 CALLS = 8  # of the optimiser with one gradient; more than most accumulate

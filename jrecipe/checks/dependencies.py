@@ -22,9 +22,8 @@ from jrecipe.checks.isolation import (
     dependency_map,
     example_map,
     isolation,
-    really_other,
     replace,
-    separating,
+    replacements,
 )
 from jrecipe.checks.probing import same_bits, trained_state, visible_variables
 from jrecipe.checks.result import Finding, Suspect, Verdict
@@ -86,14 +85,17 @@ def measure_isolation(ctx: Context) -> Isolation | None:
         return None
     batch, other = ctx.batch(n), ctx.other(n)
     x = jax.tree.map(np.asarray, (batch.inputs, batch.targets))
-    y = really_other(x, jax.tree.map(np.asarray, (other.inputs, other.targets)))
+    others = replacements(x, jax.tree.map(np.asarray, (other.inputs, other.targets)))
+    inputs_of = [given for given, _ in others]
     outputs_of = _functions(ctx)
     evaluate = outputs_of["evaluation"]
     outputs = evaluate(batch.inputs)
     shape = _loss_shape(ctx, outputs, batch.targets, n)
-    splits = len(separating(n))
+    passes = 1
 
     def scored(pair: PyTree) -> Mapping[str, PyTree]:
+        nonlocal passes
+        passes += 1
         result = evaluate(pair[0])
         scores = None if shape is not None else ctx.losses(result, pair[1])
         return {"outputs": result, "losses": scores}
@@ -101,7 +103,7 @@ def measure_isolation(ctx: Context) -> Isolation | None:
     second = scored((batch.inputs, batch.targets))
     again = zip(jax.tree.leaves(outputs), jax.tree.leaves(second["outputs"]), strict=True)
     if not all(same_bits(a, b).all() for a, b in again):
-        return Isolation(n=n, passes=2, evaluation="none", repeatable=False)
+        return Isolation(n=n, passes=passes, evaluation="none", repeatable=False)
     changed = False
 
     def watched(pair: PyTree) -> Mapping[str, PyTree]:
@@ -111,12 +113,12 @@ def measure_isolation(ctx: Context) -> Isolation | None:
         changed |= not all(same_bits(a, b).all() for a, b in answers)
         return result
 
-    broken = isolation(watched, x, y, base=second)
+    broken = isolation(watched, x, *others, base=second)
     hit = {name: any(leaf.any() for leaf in jax.tree.leaves(broken[name])) for name in broken}
     kind: Mixing = "outputs" if hit["outputs"] else "losses" if hit["losses"] else "none"
     found = Isolation(
         n=n,
-        passes=splits + 2,
+        passes=passes,
         evaluation=kind,
         loss_shape=shape,
         ignored=not changed,
@@ -124,22 +126,27 @@ def measure_isolation(ctx: Context) -> Isolation | None:
     )
     if kind != "none":
         plain = outputs_of.get("evaluation without statistics")
-        mended = None if plain is None or kind == "losses" else _mixes(plain, x[0], y[0])
+        mended = None if plain is None or kind == "losses" else _mixes(plain, x[0], *inputs_of)
         run = scored if kind == "losses" else lambda pair: evaluate(pair[0])
-        pairs = example_map(run, x, y)
-        size = _size(run, x, y, pairs)
+        pairs, size = _reached(run, x, *others)
         return dataclasses.replace(found, without_statistics=mended, pairs=pairs, size=size)
     if "training" not in outputs_of:
         return found
     if _trains_as_it_evaluates(ctx, batch.inputs):
         return dataclasses.replace(found, training="none")
     train = outputs_of["training"]
-    mixes = _mixes(train, x[0], y[0])
+
+    def trained(inputs: PyTree) -> PyTree:
+        nonlocal passes
+        passes += 1
+        return train(inputs)
+
+    mixes = _mixes(trained, x[0], *inputs_of)
     found = dataclasses.replace(
         found,
         training="outputs" if mixes else "none",
         state_changes=_state_changes(ctx, batch.inputs) if mixes else False,
-        passes=found.passes + (2 if mixes else splits + 1),
+        passes=passes,
     )
     if not mixes:
         return found
@@ -147,10 +154,9 @@ def measure_isolation(ctx: Context) -> Isolation | None:
     repaired: bool | None = None
     if plain is not None:
         known = _trains_as_it_evaluates(ctx, batch.inputs, "batch_statistics")
-        repaired = False if known else _mixes(plain, x[0], y[0])
+        repaired = False if known else _mixes(plain, x[0], *inputs_of)
     culprit = plain if repaired and plain is not None else train
-    pairs = example_map(culprit, x[0], y[0])
-    size = _size(culprit, x[0], y[0], pairs)
+    pairs, size = _reached(culprit, x[0], *inputs_of)
     return dataclasses.replace(found, without_statistics=repaired, pairs=pairs, size=size)
 
 
@@ -382,8 +388,19 @@ def _state_changes(ctx: Context, inputs: PyTree) -> bool:
     return any(not same_bits(a, b).all() for a, b in pairs)
 
 
-def _mixes(function: Callable[[PyTree], PyTree], x: PyTree, y: PyTree) -> bool:
-    return any(leaf.any() for leaf in jax.tree.leaves(isolation(function, x, y, first=True)))
+def _mixes(function: Callable[[PyTree], PyTree], x: PyTree, *others: PyTree) -> bool:
+    return any(leaf.any() for leaf in jax.tree.leaves(isolation(function, x, *others, first=True)))
+
+
+def _reached(
+    function: Callable[[PyTree], PyTree], x: PyTree, *others: PyTree
+) -> tuple[np.ndarray, float]:
+    """Returns which example reaches which by itself, bool[n, n], and by how much at most."""
+    for y in others:
+        pairs = example_map(function, x, y)
+        if _others(pairs).any():
+            return pairs, _size(function, x, y, pairs)
+    return pairs, 0.0
 
 
 def _others(pairs: np.ndarray) -> np.ndarray:

@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.dependencies import judge_dependencies, measure_isolation
 from jrecipe.checks.probing import (
@@ -27,7 +26,7 @@ from jrecipe.checks.probing import (
 )
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 from jrecipe.data.source import ArraySource
-from jrecipe.train.compiled import contains_primitive
+from jrecipe.train.compiled import contains_primitive, jit_once
 from jrecipe.train.evaluate import Evaluation, evaluate
 from jrecipe.types import Key, PyTree
 

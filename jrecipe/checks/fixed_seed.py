@@ -15,12 +15,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.examples import name_rows
 from jrecipe.checks.probing import as_numpy, same_bits, same_structure
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.task import Trainer
+from jrecipe.train.compiled import jit_once
 from jrecipe.train.reference import reference_trainer, update_of
 from jrecipe.types import Batch, Key, PyTree
 

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.probing import disagreement, traceable
+from jrecipe.train.compiled import jit_once
 from jrecipe.types import Array, Batch, Key, Model, PyTree
 
 Leaves = list[np.ndarray]

@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.controls import simplified
 from jrecipe.checks.network_layers import fresh_sizes, frozen_paths, layers_of
@@ -24,6 +23,7 @@ from jrecipe.checks.overfit_batch import few_learned
 from jrecipe.checks.probing import disagreement, perturbed, rounding, visible_variables
 from jrecipe.checks.program_walk import trace
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
+from jrecipe.train.compiled import jit_once
 from jrecipe.train.frozen import path_name
 from jrecipe.train.step import make_loss_fn
 from jrecipe.types import Array, Batch, PyTree

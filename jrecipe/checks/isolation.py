@@ -4,16 +4,18 @@ Only forward passes are made and results are compared bit by bit, so leaks throu
 `argmax` and rounding show, which derivatives cannot see. Replacements are other real values, never
 NaN: max-pooling on a CPU drops a NaN, and with it the leak.
 
-Each example is given a set of passes in which it is replaced, and no example's set contains that of
-another (Sperner, 1928: the subsets of k passes of size k/2). So every ordered pair has a pass that
-replaces the one and keeps the other: 7 passes decide all 992 pairs of 32 examples.
+In each pass each example takes one of its versions, the real one or another. The passes in which it
+takes the same version are a block, and an example whose blocks are {0, 3}, {1, 5}, {2, 4} must give
+the same result in passes 0 and 3, whatever the others do. No two examples have the same blocks, and
+all have the same number of them; so every other example changes somewhere inside a block, and every
+ordered pair is decided. Of 6 passes there are 90 such partitions into three blocks: 6 passes decide
+all 992 pairs of 32 examples.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -27,7 +29,7 @@ Function = Callable[[PyTree], PyTree]
 
 
 def isolation(
-    fn: Function, x: PyTree, other: PyTree, *, base: PyTree = None, first: bool = False
+    fn: Function, x: PyTree, *others: PyTree, base: PyTree = None, first: bool = False
 ) -> PyTree:
     """Finds the examples whose results change although only other examples are replaced.
 
@@ -35,7 +37,8 @@ def isolation(
       fn: a deterministic function of a pytree with leading axis n, to a pytree whose leaves have
         leading axis n, or n times something.
       x: its argument; at least two examples.
-      other: replacements, of the structure and shapes of `x`.
+      *others: one or more replacements, of the structure and shapes of `x`; with two, of which no
+        example has equal rows, fewer passes are needed (6 instead of 7 for 32 examples).
       base: `fn(x)` where it is known already; saves a pass.
       first: stop at the first broken example; the others are then not all known.
 
@@ -51,35 +54,66 @@ def isolation(
       [True, True, False, True]
     """
     n = _count(x)
-    base = fn(_device(x)) if base is None else base
-    broken = jax.tree.map(lambda leaf: np.zeros(n, bool), base)
-    for replaced in separating(n):
-        result = fn(replace(x, other, replaced))
-        broken = jax.tree.map(
-            lambda so_far, a, b, replaced=replaced: so_far | (_moved(a, b, n) & ~replaced),
-            broken,
-            base,
-            result,
-        )
+    taken = schedule(n, 1 + len(others))
+    results = [fn(_device(x)) if base is None else base]
+    broken = jax.tree.map(lambda leaf: np.zeros(n, bool), results[0])
+    for k in range(1, len(taken)):
+        result = fn(_taking(taken[k], x, *others))
+        earlier = np.argmax(taken[:k] == taken[k], axis=0)  # the pass that a block begins with
+        begun = (taken[:k] == taken[k]).any(axis=0)
+        for known in np.unique(earlier[begun]):
+            compared = begun & (earlier == known)
+            broken = jax.tree.map(
+                lambda so_far, a, b, compared=compared: so_far | (_moved(a, b, n) & compared),
+                broken,
+                results[known],
+                result,
+            )
         if first and any(leaf.any() for leaf in jax.tree.leaves(broken)):
             break
+        results.append(result)
     return broken
 
 
-def separating(n: int) -> list[np.ndarray]:
-    """Returns the fewest bool[n] masks of which, for every ordered pair, one has i but not j.
+def schedule(n: int, versions: int) -> np.ndarray:
+    """Returns which version each example takes in each of the fewest passes.
 
-    There are k of them, the least k with `comb(k, k // 2) >= n`: 7 for 32 examples.
+    Columns are different partitions of the passes into exactly `versions` blocks, so that none
+    refines another: the least k with at least n of them (Stirling numbers of the second kind).
+
+    Returns:
+      int[k, n], the first row zeros.
 
     Example:
-      >>> [mask.tolist() for mask in separating(2)]
-      [[True, False], [False, True]]
-      >>> len(separating(32))
-      7
+      >>> schedule(3, 2).tolist()
+      [[0, 0, 0], [0, 1, 1], [1, 0, 1]]
+      >>> len(schedule(32, 2)), len(schedule(32, 3))
+      (7, 6)
     """
-    k = next(k for k in itertools.count(1) if math.comb(k, k // 2) >= n)
-    sets = list(itertools.islice(itertools.combinations(range(k), max(1, k // 2)), n))
-    return [np.array([test in chosen for chosen in sets]) for test in range(k)]
+    chosen: list[tuple[int, ...]] = []
+    for k in itertools.count(versions):
+        chosen = [row for row in _growing(k, versions) if max(row) == versions - 1]
+        if len(chosen) >= n:
+            break
+    return np.array(chosen[:n]).T
+
+
+def _growing(k: int, versions: int) -> Iterator[tuple[int, ...]]:
+    """Yields the partitions of k passes into at most `versions` blocks, as block numbers."""
+    if k == 1:
+        yield (0,)
+        return
+    for start in _growing(k - 1, versions):
+        for block in range(min(max(start) + 2, versions)):
+            yield (*start, block)
+
+
+def _taking(versions: np.ndarray, x: PyTree, *others: PyTree) -> PyTree:
+    """Returns the rows of `x` and `others` that `versions` int[n] asks for, on the device."""
+    mixed = x
+    for k, other in enumerate(others, start=1):
+        mixed = replace(mixed, other, versions == k)
+    return mixed
 
 
 def example_map(fn: Function, x: PyTree, other: PyTree) -> np.ndarray:
@@ -194,16 +228,53 @@ def replace_along(x: PyTree, other: PyTree, axis: int, where: np.ndarray) -> PyT
 
 def really_other(x: PyTree, other: PyTree) -> PyTree:
     """Returns `other` with rows exchanged where a row equals that of `x`, if there are others."""
+    return replacements(x, other)[0]
+
+
+def replacements(x: PyTree, other: PyTree) -> tuple[PyTree, ...]:
+    """Returns one or two batches of rows of `other` that differ from those of `x` at their place.
+
+    The second is left out where some example has no third row that differs from both. Of the rows
+    that differ, those that do so in the most leaves are taken: in inputs and targets.
+
+    Args:
+      x: pytree, leading axis n.
+      other: of the same structure and shapes.
+    """
     n = _count(x)
-    rows = np.arange(n)
-    for i in range(n):
-        for shift in range(n):
-            candidate = (i + shift) % n
-            pairs = zip(jax.tree.leaves(x), jax.tree.leaves(other), strict=True)
-            if any(not same_bits(a[i], b[candidate]).all() for a, b in pairs):
-                rows[i] = candidate
-                break
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[rows], other)
+    mine, theirs = _row_bytes(x), _row_bytes(other)
+    chosen: list[list[int]] = []
+    for _ in range(2):
+        rows, least = [], len(mine[0])
+        for i in range(n):
+            taken = [mine[i], *(theirs[batch[i]] for batch in chosen)]
+            row, apart = _farthest(taken, theirs, i)
+            rows.append(row)
+            least = min(least, apart)
+        if chosen and least == 0:
+            break
+        chosen.append(rows)
+    return tuple(
+        jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[rows], other) for rows in chosen
+    )
+
+
+def _farthest(taken: list[list[bytes]], rows: list[list[bytes]], start: int) -> tuple[int, int]:
+    """Returns the first row, from `start` on, that differs in the most leaves from those taken."""
+    best, most = start, -1
+    for shift in range(len(rows)):
+        candidate = (start + shift) % len(rows)
+        apart = min(sum(a != b for a, b in zip(row, rows[candidate], strict=True)) for row in taken)
+        if apart > most:
+            best, most = candidate, apart
+        if most == len(rows[candidate]):
+            break
+    return best, most
+
+
+def _row_bytes(tree: PyTree) -> list[list[bytes]]:
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+    return [[leaf[i].tobytes() for leaf in leaves] for i in range(len(leaves[0]))]
 
 
 def axis_size(tree: PyTree, axis: int) -> int:

@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.laws import Law, is_distribution
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
+from jrecipe.train.compiled import jit_once
 from jrecipe.train.evaluate import mean_and_stderr
 from jrecipe.types import LossFunction, PyTree
 

@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.loss_reading import Domain, Reading, domain_of, read_targets
 from jrecipe.checks.probing import disagreement, perturbed, same_structure
+from jrecipe.train.compiled import jit_once
 from jrecipe.types import Array, PyTree
 
 # Largest number of values in the drawn outputs: pictures are asked about a few examples at a time.
@@ -190,7 +190,11 @@ def moved_outputs(context: Context) -> list[list[np.ndarray]]:
     for i, factor in enumerate((10.0, 10.0, 30.0, 30.0, 100.0, 100.0)):
         noisy = perturbed(params, context.seed + 101 + i, scale=1.0)
         far = jax.tree.map(
-            lambda x, factor=factor: x * factor if jnp.issubdtype(x.dtype, jnp.floating) else x,
+            lambda x, factor=factor: (
+                np.asarray(x) * np.asarray(factor, x.dtype)
+                if jnp.issubdtype(x.dtype, jnp.floating)
+                else x
+            ),
             noisy,
         )
         outputs = context.apply(far, state, inputs)[0]

@@ -14,11 +14,11 @@ import jax
 import numpy as np
 
 from jrecipe import losses, metrics
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.loss_padding import find_padding
 from jrecipe.checks.loss_probe import Probe, probe_of
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
+from jrecipe.train.compiled import jit_once
 
 ITEM, CHECK = "B3", "metric"
 

@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.controls import simplified
 from jrecipe.checks.data_flow import DataFlow, follow
 from jrecipe.checks.probing import traceable
 from jrecipe.checks.program_walk import Program, trace
+from jrecipe.train.compiled import jit_once
 from jrecipe.train.frozen import path_name
 from jrecipe.types import Array, Model, PyTree
 

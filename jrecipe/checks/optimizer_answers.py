@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.optimizer_clipping import clipping_of
 from jrecipe.checks.optimizer_probe import BIAS, RUNS, SHORT, Leaf, Probe
+from jrecipe.train.compiled import jit_once
 from jrecipe.types import PyTree
 
 CONST, CONST_MINUS, MOVING, PARTIAL, TURN, NOISE, NOISE_MINUS, HELD, HELD_MINUS = range(RUNS)

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.controls import simplified
+from jrecipe.train.compiled import jit_once
 from jrecipe.train.frozen import frozen_mask, path_name
 from jrecipe.train.step import make_loss_fn
 from jrecipe.types import PyTree

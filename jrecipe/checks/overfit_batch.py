@@ -12,13 +12,13 @@ import numpy as np
 
 from jrecipe import losses
 from jrecipe.checks.arms import ArmResult
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.controls import simplified
 from jrecipe.checks.examples import describe_target, gallery
 from jrecipe.checks.laws import is_distribution
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 from jrecipe.figures import Curves, Figure
+from jrecipe.train.compiled import jit_once
 from jrecipe.train.frozen import path_name
 from jrecipe.train.step import make_loss_fn
 from jrecipe.types import Batch, LossFunction, PyTree

@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.foreign_state import Gradients, evaluation_gradients
 from jrecipe.checks.step_fit import (
@@ -33,6 +32,7 @@ from jrecipe.checks.step_fit import (
     significant,
 )
 from jrecipe.checks.step_probe import Probe, Trace, join, length, reorder
+from jrecipe.train.compiled import jit_once
 from jrecipe.train.reference import optimizer_of
 from jrecipe.types import Batch, PyTree
 

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.step_probe import Probe, length, reorder
+from jrecipe.train.compiled import jit_once
 from jrecipe.types import Array, Batch, PyTree
 
 _SECONDS = 0.4  # for taking examples out one at a time

@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jrecipe.checks.compiling import jit_once
 from jrecipe.checks.context import Context
 from jrecipe.checks.controls import simplified
 from jrecipe.checks.data_flow import follow
@@ -25,6 +24,7 @@ from jrecipe.checks.network_layers import arguments_of, layers_of, training_laye
 from jrecipe.checks.probing import disagreement, rounding, same_bits, same_structure
 from jrecipe.checks.program_walk import trace
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
+from jrecipe.train.compiled import jit_once
 from jrecipe.train.frozen import path_name
 from jrecipe.types import Array, Batch, Model, PyTree
 

@@ -1,4 +1,4 @@
-"""Many steps as one program, where that is faster.
+"""How programs are compiled: many steps as one, where that is faster, and quickly where run once.
 
 A `lax.scan` over steps saves the way through Python at each one, which is most of the time of a
 small network. One case is the other way round: XLA's CPU backend runs a convolution inside a loop
@@ -8,6 +8,7 @@ compiled alone and looped over in Python. Both give the same numbers.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -67,3 +68,30 @@ def roll(step: Callable[..., tuple[PyTree, PyTree]], scan: bool) -> Callable[...
         return carry, jax.tree.map(lambda *y: jax.numpy.stack(y), *ys)
 
     return loop
+
+
+def jit_once(function: Callable[..., Any]) -> Any:
+    """Returns `jax.jit(function)`, on a CPU without the optimisations that cost most to make.
+
+    A check runs such a program a handful of times, so compiling it three times faster is worth more
+    than running it faster. Results differ from the optimised program by rounding at most, and are
+    bit-identical between calls.
+    """
+    if jax.default_backend() != "cpu":
+        return jax.jit(function)
+    options = {
+        "xla_backend_optimization_level": 0,
+        "xla_llvm_disable_expensive_passes": True,
+    }
+    if jax.__version_info__ < (0, 11):  # halves the time to compile; later versions lack it
+        options["xla_cpu_use_fusion_emitters"] = False
+    compiled = jax.jit(function, compiler_options=options)
+
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        # JAX takes options of a whole program only, so inside another one this is its function.
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
+            return function(*args)
+        return compiled(*args)
+
+    return call

@@ -7,6 +7,7 @@ every output by exactly `d`, for every input. That works alike for Linen, NNX an
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ import numpy as np
 
 from jrecipe import losses
 from jrecipe.task import Task, head_shape, read
+from jrecipe.train.compiled import jit_once
 from jrecipe.train.frozen import path_name
 from jrecipe.train.reference import example_inputs
 from jrecipe.types import Array, Key, Model, PyTree, TaskError
@@ -38,15 +40,19 @@ def find_head_bias(model: Model, params: PyTree, state: PyTree, inputs: PyTree) 
     for path, leaf in reversed(leaves):
         if leaf.shape not in shapes or not jnp.issubdtype(leaf.dtype, jnp.floating):
             continue
-        direction = jnp.linspace(1.0, 2.0, leaf.size, dtype=leaf.dtype).reshape(leaf.shape)
+        direction = np.linspace(1.0, 2.0, leaf.size).astype(leaf.dtype).reshape(leaf.shape)
         name = path_name(path)
 
         def answer(value: Array, name: str = name) -> Array:
             return model.apply(set_leaf(params, name, value), state, inputs)[0]
 
-        moved = jax.jvp(answer, (leaf,), (direction,))[1]
-        want = jnp.broadcast_to(direction.astype(moved.dtype), moved.shape)
-        if bool(jnp.allclose(moved, want, rtol=1e-2 if moved.dtype == jnp.bfloat16 else 1e-5)):
+        def change(leaf: Array, along: Array, answer: Any = answer) -> Array:
+            return jax.jvp(answer, (leaf,), (along,))[1]
+
+        moved = np.asarray(jit_once(change)(leaf, direction))
+        want = np.broadcast_to(direction.astype(moved.dtype), moved.shape)
+        tolerance = 1e-2 if moved.dtype == jnp.bfloat16 else 1e-5
+        if np.allclose(moved.astype(float), want.astype(float), rtol=tolerance):
             return name
     return None
 

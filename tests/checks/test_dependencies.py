@@ -22,33 +22,79 @@ from programs import (
 
 import jrecipe as jr
 from jrecipe.checks.causal import judge_causal, target_relation
+from jrecipe.checks.context import Context
 from jrecipe.checks.dependencies import (
     Isolation,
     check_dependencies,
     dependency_map,
     isolation,
     judge_dependencies,
+    measure_isolation,
 )
-from jrecipe.checks.isolation import example_map, separating
+from jrecipe.checks.isolation import example_map, replacements, schedule
 from jrecipe.checks.result import Verdict
 
 
-@given(st.integers(2, 70))
-def test_masks_separate_every_ordered_pair(n):
-    masks = np.array(separating(n))
-    separated = masks.T.astype(int) @ (~masks).astype(int) > 0  # i replaced while j is kept
-    assert (separated | np.eye(n, dtype=bool)).all()
-    assert len(masks) <= 2 * (n - 1).bit_length()
+@given(st.integers(2, 70), st.integers(2, 3))
+def test_the_schedule_decides_every_ordered_pair(n, versions):
+    taken = schedule(n, versions)
+    assert not taken[0].any()
+    assert taken.max() == versions - 1
+    same = taken[:, None] == taken[None]  # [pass, pass, example]
+    decided = np.einsum("pqi,pqj->ij", same.astype(int), (~same).astype(int)) > 0
+    assert np.array_equal(decided, ~np.eye(n, dtype=bool))
 
 
-@given(pair=st.tuples(st.integers(0, 31), st.integers(0, 31)), seed=st.integers(0, 99))
-def test_a_leak_between_one_pair_is_always_found(pair, seed):
+def test_six_passes_decide_32_examples_and_two_values_take_seven():
+    assert len(schedule(32, 3)) == 6
+    assert len(schedule(32, 2)) == 7
+
+
+@pytest.mark.parametrize(
+    ("subject", "passes"),
+    [
+        ("plain", 7),  # training runs the program of evaluation
+        ("BatchNorm and dropout", 9),
+        ("noise in training", 13),
+        ("a foreign trainer", 7),  # has no training mode to ask
+    ],
+)
+def test_what_isolation_costs(subject, passes):
+    subjects = HEALTHY | {
+        "noise in training": task(two_layers(between=lambda x, train: x * 1.01 if train else x))
+    }
+    found = measure_isolation(Context(subjects[subject], 0))
+    assert found.n == 32
+    assert found.passes == passes
+
+
+def test_replacements_differ_where_they_can():
+    x = np.arange(4.0)
+    once, twice = replacements(x, np.array([0.0, 1.0, 7.0, 8.0]))
+    assert all(len({*row}) == 3 for row in zip(x, once, twice, strict=True))
+    bits = np.array([0.0, 1.0, 0.0, 1.0])
+    (flipped,) = replacements(bits, bits)
+    assert np.array_equal(flipped, 1 - bits)
+    # Rows that differ in inputs and targets go before those that differ in one of them.
+    pair = (np.arange(4.0), np.array([0, 0, 1, 1]))
+    for moved in replacements(pair, pair)[:1]:
+        assert (moved[0] != pair[0]).all()
+        assert (moved[1] != pair[1]).all()
+
+
+@given(
+    pair=st.tuples(st.integers(0, 31), st.integers(0, 31)),
+    seed=st.integers(0, 99),
+    versions=st.integers(2, 3),
+)
+def test_a_leak_between_one_pair_is_always_found(pair, seed, versions):
     i, j = pair
     rng = np.random.default_rng(seed)
-    x, other = rng.normal(size=(2, 32, 3)).astype(np.float32)
+    x, *others = rng.normal(size=(versions, 32, 3)).astype(np.float32)
+    other = others[0]
     # Through stop_gradient and a rounding, where derivatives are blind.
     leak = lambda x: x.at[j].add(0.01 * jnp.round(10 * jax.lax.stop_gradient(x[i]))) * 2  # noqa: E731
-    broken = isolation(leak, x, other)
+    broken = isolation(leak, x, *others)
     assert broken.tolist() == [i != j and row == j for row in range(32)]
     if i != j:
         reached = np.argwhere(example_map(leak, x, other) & ~np.eye(32, dtype=bool))
