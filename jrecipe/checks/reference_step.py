@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jrecipe.checks.carried_state import still_statistics
 from jrecipe.checks.context import Context
 from jrecipe.checks.foreign_state import (
     Gradients,
@@ -254,6 +255,8 @@ def _check_foreign(probe: Probe, trace: Trace, batches: list[Batch]) -> Finding:
             troubles += _judge_prediction(explainer, probe, batches)
         elif not known and not explanation.default and not done.random:
             troubles += _judge_some_leaves(explainer, trace) or _judge_other(explanation, trace)
+    if not any(t.cause == "statistics-never-updated" for t in troubles):
+        troubles += _judge_carried(probe, batches)
     if known and gradients is not None and gradients.random and not done.random:
         troubles.append(
             Trouble(
@@ -482,17 +485,63 @@ def _judge_prediction(explainer: Explainer, probe: Probe, batches: list[Batch]) 
                 why=f"predictions after {len(batches)} updates are those with weights of the start",
             )
         ]
-    start = as_numpy(ctx.apply(params, explainer.states[0], inputs)[0])
-    gap, stale = disagreement(want, got), disagreement(start, got)
-    if stale > 0.1 * min(gap, disagreement(want, start)):
+    where = _stale_state(ctx, params, explainer, inputs, got, want)
+    if not where:
         return []  # they follow training, or something else as an average of weights
     return [
         Trouble(
             certain=True,
             cause="statistics-never-updated",
             component="step",
-            where="model state",
+            where=where,
             why="predictions after the updates are those with the model state of the start, and "
-            f"differ by {gap:.2g} from those with the state that training leads to",
+            f"differ by {disagreement(want, got):.2g} from those with the state that training "
+            "leads to",
         )
     ]
+
+
+def _judge_carried(probe: Probe, batches: list[Batch]) -> list[Trouble]:
+    """Judges whether statistics beside the parameters follow the updates."""
+    ctx = probe.ctx
+    state = ctx.fresh_state()
+    for i, batch in enumerate(batches):
+        state, _ = step_once(ctx.trainer, state, batch, jax.random.fold_in(ctx.key, i))
+    names = still_statistics(
+        ctx.fresh_state(),
+        state,
+        ctx.trainer.params,
+        lambda s: ctx.predict(s, batches[0].inputs),
+        [name for name, frozen in zip(probe.names, probe.frozen, strict=True) if frozen],
+    )
+    if not names:
+        return []
+    return [
+        Trouble(
+            certain=False,
+            cause="statistics-never-updated",
+            component="step",
+            where=", ".join(names[:4]),
+            why=f"predictions read {len(names)} statistics that no update changes",
+        )
+    ]
+
+
+def _stale_state(
+    ctx: Context, params: PyTree, explainer: Explainer, inputs: PyTree, got: PyTree, want: PyTree
+) -> str:
+    """Returns the part of the model's state that predictions still take from the start."""
+    first, last = explainer.states[0], explainer.states[-1]
+    paths = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(last)]
+    now, then = jax.tree.leaves(last), jax.tree.leaves(first)
+    for group in ("", *dict.fromkeys(path.rpartition("/")[0] for path in paths)):
+        mixed = [
+            b if path.startswith(group) else a for path, a, b in zip(paths, now, then, strict=True)
+        ]
+        own = jax.tree.unflatten(jax.tree.structure(last), mixed)
+        stale = as_numpy(ctx.apply(params, own, inputs)[0])
+        if disagreement(stale, got) <= 0.1 * min(
+            disagreement(want, got), disagreement(want, stale)
+        ):
+            return group or "model state"
+    return ""

@@ -529,7 +529,8 @@ def judge_reported(
 ) -> list[Trouble]:
     """Judges the loss that a step reports.
 
-    Only clean constants are held against it: a loss may contain a penalty or be a moving average.
+    Only one and the same factor in every update is held against it: a loss may contain a penalty or
+    be a moving average, and may be told in bits.
 
     Args:
       reported: of each update, None if there was none.
@@ -553,6 +554,10 @@ def judge_reported(
     for name, value in plain.items():
         if value != 1.0 and np.all(np.abs(ratio / value - 1) < 5e-3):
             why = f"steps report {ratio.mean():.4g} times the mean loss of their batch, {name}"
+    constant = np.ptp(ratio) < 1e-4 * abs(ratio.mean()) and np.ptp(e) > 1e-2 * abs(e.mean())
+    bits = abs(ratio.mean() * np.log(2) - 1) < 1e-3
+    if not why and constant and abs(ratio.mean() - 1) > 1e-2 and not bits:
+        why = f"steps report {ratio.mean():.4g} times the mean loss of their batch, each time"
     if not why:
         return []
     return [

@@ -10,7 +10,7 @@ evaluation reads, training mode does not, and no update ever changed was forgott
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -24,6 +24,7 @@ from jrecipe.checks.network_layers import arguments_of, layers_of, training_laye
 from jrecipe.checks.probing import disagreement, rounding, same_bits, same_structure
 from jrecipe.checks.program_walk import trace
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
+from jrecipe.checks.thinning import SLACK, Thinning, find_thinning
 from jrecipe.train.compiled import jit_once
 from jrecipe.train.frozen import path_name
 from jrecipe.types import Array, Batch, Model, PyTree
@@ -60,6 +61,8 @@ class Modes:
       deaf: in training mode, dropout on, outputs are the same whatever the inputs are.
       left: the smallest share of what enters a layer that dropout leaves; 1 without dropout.
       dropped: parameter of that layer.
+      thinned: how training thins out what enters the first layer that is fed otherwise; None if
+        it does not, or dropout could be switched off.
     """
 
     rows: int
@@ -80,6 +83,7 @@ class Modes:
     deaf: bool = False
     left: float = 1.0
     dropped: str = ""
+    thinned: Thinning | None = None
 
 
 Run = Callable[..., tuple[PyTree, PyTree]]  # (state, train, draw=0) -> (outputs, state)
@@ -136,7 +140,10 @@ def measure_modes(context: Context) -> Modes:
         kept=rates[slow] ** real.steps if slow else float("nan"),
         slow=slow,
     )
-    if settled is None or noisy:
+    if noisy:
+        where, thinned = _thinned(context, params, state, batch)
+        return dataclasses.replace(found, where=where, thinned=thinned)
+    if settled is None:
         return found
     ends = run(settled, False)[0]
     losses = _values(context, ends, batch)
@@ -287,10 +294,38 @@ def _deaf(context: Context, params: PyTree, state: PyTree) -> bool:
 
 def _first_difference(context: Context, params: PyTree, state: PyTree, batch: Batch) -> str:
     """Returns the first layer that is fed otherwise in evaluation, with settled statistics."""
-    assert context.model is not None
-    if context.model.without is None:
+    if context.model is None or context.model.without is None:
         return ""
-    model, tolerance = context.model.without("dropout", "batch_statistics"), 3 * rounding(context)
+    tolerance = 3 * rounding(context)
+    for path, a, b in _fed(context, params, state, batch):
+        if a is None or b is None or disagreement(a, b) > tolerance:
+            return path
+    return "behind the last layer"
+
+
+def _thinned(
+    context: Context, params: PyTree, state: PyTree, batch: Batch
+) -> tuple[str, Thinning | None]:
+    """Returns the first layer that is fed otherwise in evaluation, and how it is thinned out."""
+    for path, a, b in _fed(context, params, state, batch):
+        if a is None or b is None:
+            break
+        if disagreement(a, b) > 3 * rounding(context):
+            return path, find_thinning(a, b)
+    return "", None
+
+
+def _fed(
+    context: Context, params: PyTree, state: PyTree, batch: Batch
+) -> Iterator[tuple[str, np.ndarray | None, np.ndarray | None]]:
+    """Yields `(path, evaluation, training)`: what enters each layer, without dropout.
+
+    Values are None from where the layers are not the same.
+    """
+    model = context.model
+    assert model is not None
+    if model.without is not None:
+        model = model.without("dropout", "batch_statistics")
     sides = []
     for train in (False, True):
         options: dict[str, Any] = {"key": context.key, "train": True} if train else {}
@@ -307,9 +342,7 @@ def _first_difference(context: Context, params: PyTree, state: PyTree, batch: Ba
         values = jit_once(lambda a, r=program, w=wanted: r.run(a, w))(arguments)
         sides.append([(p.path, np.asarray(values[p.value_in])) for p in inside])
     for (path, a), (other, b) in zip(*sides, strict=False):
-        if path != other or disagreement(a, b) > tolerance:
-            return path
-    return "behind the last layer"
+        yield (path, a, b) if path == other else (path, None, None)
 
 
 def judge_modes(found: Modes) -> Finding:
@@ -385,6 +418,20 @@ def judge_modes(found: Modes) -> Finding:
                 component="eval",
                 where=found.where,
                 why=f"outputs differ by {found.gap:.2g}, rounding explains {found.tolerance:.1g}",
+            ),
+        )
+    if found.thinned is not None and abs(found.thinned.average - 1) > SLACK:
+        kept, factor = found.thinned.kept, found.thinned.factor
+        return result(
+            Verdict.WARNED,
+            f"In training {kept:.0%} of what enters {found.where} is kept and multiplied by "
+            f"{factor:.3g}: {found.thinned.average:.2g} times of what evaluation feeds it.",
+            "Divide what dropout keeps by the share that it keeps.",
+            Suspect(
+                cause="train-eval-differ",
+                component="model",
+                where=found.where,
+                why=f"{kept:.0%} kept, times {factor:.3g}, is not 1 on average",
             ),
         )
     gained, lost = found.start - found.train, found.stored - found.train

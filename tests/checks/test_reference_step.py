@@ -277,6 +277,9 @@ def test_reported_losses() -> None:
     assert not judge_reported((None, None, None), expected, **size)
     assert judge_reported([32 * x for x in expected], expected, **size)
     assert judge_reported([x / 10 for x in expected], expected, **size)
+    assert judge_reported([x * 0.37 for x in expected], expected, **size)
+    assert not judge_reported([x / np.log(2) for x in expected], expected, **size)  # in bits
+    assert not judge_reported([0.37] * 3, [1.0] * 3, **size)  # no factor can be told
     assert judge_reported((0.0, 0.0, 0.0), expected, **size)
 
 

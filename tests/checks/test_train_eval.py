@@ -42,6 +42,25 @@ class Net(nn.Module):
         return nn.Dense(10)(self.only(x, train))
 
 
+class OwnDrop(nn.Module):
+    """Dropout by hand on the inputs: of single values, or of whole examples."""
+
+    factor: float = 1.0
+    whole: bool = False
+    added: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: Any, train: bool = False) -> Any:
+        if train:
+            key = self.make_rng("dropout")
+            shape = (x.shape[0], 1) if self.whole else x.shape
+            kept = jax.random.bernoulli(key, 0.6, shape)
+            x = x + self.added * jax.random.normal(key, x.shape)
+            x = x if self.added else x * kept * self.factor
+        hidden = nn.relu(nn.Dense(16)(x))
+        return nn.Dense(10)(hidden)
+
+
 def examined(subject: jr.Task, steps: int = 60) -> Finding:
     """Checks a task after a short training of the one arm that is read."""
     context = Context(subject)
@@ -105,6 +124,9 @@ HEALTHY: dict[str, Callable[[], jr.Task]] = {
     "half dropped": lambda: programs.task(Net(drop=0.5, norm=False)),
     "own normalisation": lambda: programs.task(own_norm(True)),
     "buffer and counter": lambda: programs.task(buffer()),
+    "dropout by hand, made up for": lambda: programs.task(OwnDrop(1 / 0.6)),
+    "noise by hand": lambda: programs.task(OwnDrop(added=0.1)),
+    "masked examples": lambda: programs.task(OwnDrop(whole=True)),
     "plain JAX": lambda: programs.task(),
 }
 FAULTS: dict[str, tuple[Callable[[], jr.Task], str, str]] = {
@@ -137,6 +159,11 @@ FAULTS: dict[str, tuple[Callable[[], jr.Task], str, str]] = {
         lambda: programs.task(Net(only=lambda x, train: x * 2.0 if train else x)),
         "train-eval-differ",
         "Dense_1/kernel",
+    ),
+    "dropout by hand": (
+        lambda: programs.task(OwnDrop()),
+        "train-eval-differ",
+        "Dense_0/kernel",
     ),
     "keep for drop": (
         lambda: programs.task(Net(drop=0.97, norm=False)),
