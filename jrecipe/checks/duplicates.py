@@ -170,9 +170,42 @@ def judge_leakage(
     return Verdict.PASSED, z
 
 
-def judge_duplicates(*, rows: int, unique: int, natural: bool) -> Verdict:
-    """Judges the copies inside the training split: WARNED if over half are, and not by nature."""
-    return Verdict.WARNED if not natural and 1 - unique / rows > 0.5 else Verdict.PASSED
+def judge_duplicates(*, rows: int, unique: int, natural: bool, balancing: bool = False) -> Verdict:
+    """Judges the copies inside the training split.
+
+    Args:
+      rows: of the split.
+      unique: different ones among them.
+      natural: whether rows repeat by nature, see `repeats_by_nature`.
+      balancing: whether the copies are there to balance the classes, see `balances_classes`.
+
+    Returns:
+      WARNED if over a fifth of the rows are copies for which there is no such reason.
+    """
+    excused = natural or balancing
+    return Verdict.WARNED if not excused and 1 - unique / rows > 0.2 else Verdict.PASSED
+
+
+def balances_classes(hashes: np.ndarray, targets: PyTree) -> bool:
+    """Tells whether rare classes are repeated and the most frequent one is not.
+
+    Args:
+      hashes: uint64[n], of the rows.
+      targets: of the rows; False unless they are integers, one per row.
+
+    Example:
+      >>> balances_classes(np.array([1, 2, 3, 9, 9, 9]), np.array([0, 0, 0, 1, 1, 1]))
+      True
+      >>> balances_classes(np.array([1, 1, 3, 9, 9, 9]), np.array([0, 0, 0, 1, 1, 1]))
+      False
+    """
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(targets)]
+    if len(leaves) != 1 or leaves[0].shape != hashes.shape or leaves[0].dtype.kind not in "biu":
+        return False
+    classes = leaves[0]
+    unique = {k: len(np.unique(hashes[classes == k])) for k in np.unique(classes).tolist()}
+    most = max(unique, key=lambda k: unique[k])
+    return len(unique) > 1 and unique[most] == int((classes == most).sum())
 
 
 def check_duplicates(ctx: Context) -> tuple[Finding, ...]:
@@ -217,7 +250,9 @@ def check_duplicates(ctx: Context) -> tuple[Finding, ...]:
         )
         if verdict is not Verdict.PASSED:
             findings.append(_leak(ctx, splits, name, rows, same, verdict, {**evidence, "z": z}))
-    if judge_duplicates(rows=len(train), unique=unique, natural=natural) is Verdict.WARNED:
+    balancing = balances_classes(train, splits["train"][1])
+    copies = judge_duplicates(rows=len(train), unique=unique, natural=natural, balancing=balancing)
+    if copies is Verdict.WARNED:
         findings.append(_copies(ctx, splits["train"], train, unique, evidence))
     if findings:
         return tuple(findings)

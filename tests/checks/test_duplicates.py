@@ -126,6 +126,17 @@ def test_copies_in_train_are_named_with_their_rows():
     assert findings[0].verdict is Verdict.PASSED
 
 
+@pytest.mark.parametrize("kind", ["balanced", "all alike"])
+def test_rare_classes_may_be_repeated(kind):
+    x, y = digits()
+    zeros, others = np.flatnonzero(y[:400] == 0)[:4], np.flatnonzero(y[:400] != 0)
+    extra = zeros if kind == "balanced" else others
+    rows = np.concatenate([np.arange(400), np.resize(extra, 150)])
+    findings = check(check_duplicates, task(train=(x[rows], y[rows]), val=(x[400:], y[400:])))
+    assert (findings[0].verdict is Verdict.PASSED) is (kind == "balanced")
+    assert (first_cause(findings) == "duplicated-rows") is (kind == "all alike")
+
+
 def test_splits_of_other_shapes_are_left_to_a2():
     x, y = digits()
     findings = check(check_duplicates, task(val=(x[:50, :32], y[:50])))
