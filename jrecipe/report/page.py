@@ -50,7 +50,7 @@ def render(report: Report) -> str:
         return Markup(draw.html(figure, prefix=f"f{count}"))
 
     kind, sign, word = _answer(report)
-    findings = report.worst_first()
+    findings = report.in_order()
     page = environment.get_template("page.html.j2")
     return page.render(
         report=report,
@@ -63,7 +63,7 @@ def render(report: Report) -> str:
         scores=scores(report.test),
         command=command_line(report.facts.get("command")),
         stages=list(_stages(report, findings)),
-        findings=[_shown(i, finding) for i, finding in enumerate(findings, 1)],
+        groups=list(_groups(report, findings)),
         facts=[
             (fact_name(name), fact(value))
             for name, value in report.facts.items()
@@ -81,8 +81,8 @@ def render_compact(report: Report) -> str:
         f'<p style="margin:.2em 0"><b style="color:{color}">{sign} {word}</b> '
         f"<b>{_text(report.task)}</b>: {_text(report.headline())}</p>"
     ]
-    bad = [f for f in report.worst_first() if f.verdict in (Verdict.FAILED, Verdict.WARNED)]
-    rest = [f for f in report.worst_first() if f not in bad]
+    bad = [f for f in report.in_order() if f.verdict in (Verdict.FAILED, Verdict.WARNED)]
+    rest = [f for f in report.in_order() if f not in bad]
     parts += [_line(finding) for finding in bad]
     if rest:
         listed = "".join(_line(finding) for finding in rest)
@@ -136,6 +136,22 @@ def _stages(report: Report, findings: tuple[Finding, ...]) -> Iterator[dict[str,
                 }
             )
         yield {"title": STAGES.get(letter, "Other checks"), "letter": letter, "tiles": tiles}
+
+
+def _groups(report: Report, findings: tuple[Finding, ...]) -> Iterator[dict[str, Any]]:
+    """Yields the findings by cause: what measured it, and what follows from it, folded away."""
+    place = 0
+    for group in report.by_cause():
+        lead, *others = group
+        first = lead.suspects[0] if lead.suspects else None
+        said = f"{first.cause}: {CAUSES.get(first.cause, first.component)}" if first else ""
+        shown = [_shown(place + i, finding) for i, finding in enumerate(group, 1)]
+        for follower in shown[1:]:
+            follower["open"] = False
+        yield {"cause": said if others else "", "findings": shown}
+        place += len(group)
+    for i, finding in enumerate(findings[place:], place + 1):
+        yield {"cause": "", "findings": [_shown(i, finding)]}
 
 
 def _shown(place: int, finding: Finding) -> dict[str, Any]:

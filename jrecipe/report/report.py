@@ -93,6 +93,11 @@ class Report:
         follows = lambda f: bool(f.suspects and f.suspects[0].see)  # noqa: E731
         return tuple(tuple(sorted(group, key=follows)) for group in groups.values())
 
+    def in_order(self) -> tuple[Finding, ...]:
+        """Returns all findings as they are shown: grouped by cause, then SKIPPED, then PASSED."""
+        alarms = tuple(finding for group in self.by_cause() for finding in group)
+        return (*alarms, *self.worst_first()[len(alarms) :])
+
     def by_item(self) -> dict[str, tuple[Finding, ...]]:
         """Returns item id -> its findings, in the order of the recipe: A1, A2, ..., A10, B1."""
         items = sorted({finding.item for finding in self.findings}, key=recipe_order)
@@ -111,7 +116,7 @@ class Report:
 
     def headline(self) -> str:
         """Returns the answer in one sentence: how it came out, and why if it came out badly."""
-        worst = next(iter(self.worst_first()), None)
+        worst = next(iter(self.in_order()), None)
         counts = ", ".join(
             f"{self.count(verdict)} {word}"
             for verdict, word in (

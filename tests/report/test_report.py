@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_samples import HOSTILE, finding, sample
 
-from jrecipe.checks.result import Suspect, Verdict
+from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.figures import Table
 from jrecipe.report import Report, Section
 from jrecipe.report.report import plain, recipe_order
@@ -165,3 +166,22 @@ def test_a_command_can_be_pasted():
     assert command_line(["jrecipe", "cook", "my file.py:task"]) == "jrecipe cook 'my file.py:task'"
     assert command_line("a b") == "a b"
     assert command_line(None) == ""
+
+
+def test_findings_of_one_cause_stand_together_on_the_page():
+    def alarm(item: str, see: str = "") -> Finding:
+        suspect = Suspect(cause="wrong-sign", component="loss", why="uphill", see=see)
+        return said(item, Verdict.FAILED, suspects=(suspect,))
+
+    def said(item: str, verdict: Verdict, **more: Any) -> Finding:
+        return Finding(item=item, check=item, verdict=verdict, finding=f"{item} speaks", **more)
+
+    other, fine = said("B2", Verdict.WARNED), said("B1", Verdict.PASSED)
+    report = Report(task="t", findings=(fine, other, alarm("B9", see="G15"), alarm("G15")))
+    assert [f.item for f in report.in_order()] == ["G15", "B9", "B2", "B1"]
+    assert report.headline().startswith("G15 failed")
+    page = report.to_html()
+    assert page.count("2 findings, one likely cause") == 1
+    listed = page[page.index("Findings, worst first") :]
+    places = [listed.index(f"{item} speaks") for item in ("G15", "B9", "B2", "B1")]
+    assert places == sorted(places)
