@@ -37,8 +37,10 @@ def everything(seeds: Sequence[int], healthy_seeds: Sequence[int]):
     from gallery.healthy import HEALTHY
     from gallery.real import REAL
     from gallery.runs import planned
+    from gallery.unseen import UNSEEN, UNSEEN_HEALTHY
 
-    runs = planned((*FAULTS, *REAL), BASES, HEALTHY, seeds, healthy_seeds)
+    faults, odd = (*FAULTS, *REAL, *UNSEEN), (*HEALTHY, *UNSEEN_HEALTHY)
+    runs = planned(faults, BASES, odd, seeds, healthy_seeds)
     return {run.key: (run, build) for run, build in runs}
 
 
@@ -128,9 +130,10 @@ def main() -> None:
     from gallery.real import REAL
     from gallery.runs import load
     from gallery.tally import cases
+    from gallery.unseen import UNSEEN
 
     results = load(Path(arguments.results))
-    found = cases((*FAULTS, *REAL), results, BASES, arguments.seeds)
+    found = cases((*FAULTS, *REAL, *UNSEEN), results, BASES, arguments.seeds)
     planned = everything(arguments.seeds, arguments.healthy_seeds)
     missing = len(set(planned) - set(results))
     text = page(

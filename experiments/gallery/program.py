@@ -23,11 +23,13 @@ class Healthy:
       name: "base/variant".
       build: `(seed) -> Task`.
       odd: whether it does something that a naive rule would flag.
+      unseen: written by somebody who did not know the checks, after those were built.
     """
 
     name: str
     build: Callable[[int], jr.Task]
     odd: bool = True
+    unseen: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,7 @@ class Fault:
       where: texts of which one must occur in `Suspect.where`; empty if no place is finer than the
         component.
       real: a program that somebody published, not one of ours with a fault planted.
+      unseen: planted by somebody who did not know the checks, after those were built.
     """
 
     name: str
@@ -56,3 +59,4 @@ class Fault:
     components: tuple[str, ...]
     where: tuple[str, ...] = ()
     real: bool = False
+    unseen: bool = False
