@@ -29,18 +29,10 @@ from jrecipe.checks.probing import as_numpy, disagreement, rounding
 from jrecipe.checks.result import Finding, Verdict, concluding
 from jrecipe.checks.step_explain import Explainer, Explanation, explain
 from jrecipe.checks.step_interventions import Interventions, duplication, intervene
-from jrecipe.checks.step_judge import (
-    CHECK,
-    ITEM,
-    Trouble,
-    judge,
-    judge_descent,
-    judge_duplication,
-    judge_explanation,
-    judge_interventions,
-    judge_leaves,
-    judge_reported,
-)
+from jrecipe.checks.step_judge_explanation import judge_explanation
+from jrecipe.checks.step_judge_interventions import judge_duplication, judge_interventions
+from jrecipe.checks.step_judge_leaves import judge_leaves
+from jrecipe.checks.step_judge_losses import judge_descent, judge_reported
 from jrecipe.checks.step_probe import (
     MalformedStepError,
     Probe,
@@ -52,6 +44,7 @@ from jrecipe.checks.step_probe import (
     reorder,
     step_once,
 )
+from jrecipe.checks.step_trouble import CHECK, ITEM, Trouble, judge
 from jrecipe.train.frozen import path_name
 from jrecipe.types import Batch, PyTree
 

@@ -17,22 +17,17 @@ from hypothesis import strategies as st
 
 import jrecipe as jr
 from jrecipe.checks import Context
-from jrecipe.checks.gradient_flow import (
-    Gradients,
+from jrecipe.checks.dead_units import judge_born_dead, judge_dead, measure_born_dead
+from jrecipe.checks.equal_units import (
     alike,
-    check_gradient_flow,
-    judge_born_dead,
-    judge_dead,
     judge_equal_starts,
-    judge_flow,
-    judge_given,
-    judge_gradients,
     judge_symmetry,
-    measure_born_dead,
     measure_equal_starts,
-    measure_given,
-    measure_gradients,
 )
+from jrecipe.checks.gradient_flow import check_gradient_flow
+from jrecipe.checks.gradient_reach import Gradients, judge_gradients, measure_gradients
+from jrecipe.checks.gradient_scale import judge_flow
+from jrecipe.checks.pretrained import judge_given, measure_given
 from jrecipe.checks.result import Finding, Verdict
 
 cut = jax.lax.stop_gradient

@@ -31,16 +31,12 @@ from jrecipe.checks.step_fit import (
     significant,
 )
 from jrecipe.checks.step_interventions import Interventions, beyond
-from jrecipe.checks.step_judge import (
-    judge,
-    judge_descent,
-    judge_duplication,
-    judge_explanation,
-    judge_interventions,
-    judge_leaves,
-    judge_reported,
-)
+from jrecipe.checks.step_judge_explanation import judge_explanation
+from jrecipe.checks.step_judge_interventions import judge_duplication, judge_interventions
+from jrecipe.checks.step_judge_leaves import judge_leaves
+from jrecipe.checks.step_judge_losses import judge_descent, judge_reported
 from jrecipe.checks.step_probe import MalformedStepError, reported_loss, step_once
+from jrecipe.checks.step_trouble import judge
 
 NAMES = ("Dense_0/bias", "Dense_0/kernel")
 SGD, ADAM = optax.sgd(0.1), optax.adam(1e-3)
