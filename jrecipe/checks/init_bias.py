@@ -27,6 +27,7 @@ def judge_init_bias(
     can_set: bool,
     noise: float = 0.0,
     per_target: float = 0.0,
+    share: float = 0.25,
     where: str = "final bias",
     figures: tuple[Figure, ...] = (),
 ) -> Finding:
@@ -41,11 +42,13 @@ def judge_init_bias(
         seeds, as a cost. Four times it is two standard deviations, as the cost is quadratic.
       per_target: numbers in a constant output over number of targets. The best constant fits its
         own targets better than the next by about that share of `unit`.
+      share: of `unit` that a bias at 0 may cost. For numbers it is 1: a mean within a deviation of
+        0 is soon learned, and nobody sets it.
       where: path of the final bias, if it is known.
       figures: learning curves with and without.
     """
     excess = offset - floor
-    limit = (0.25 + per_target) * unit + 4.0 * noise
+    limit = (share + per_target) * unit + 4.0 * noise
     evidence = {"average_output": offset, "best_constant": floor, "excess": excess, "limit": limit}
     if excess <= limit:
         return Finding(
@@ -142,6 +145,7 @@ def check_init_bias(context: Context) -> Finding:
         floor=scale * loss.uninformed(targets, shape),
         unit=scale * loss.unit(targets, shape),
         noise=scale * noise,
+        share=1.0 if loss.kind == "number" else 0.25,
         per_target=shape[-1] / len(targets) if shape else 1.0 / len(targets),
         can_set=context.well_initialised is not None,
         where=context.head_bias[0] if context.head_bias else "final bias",

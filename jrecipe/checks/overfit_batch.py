@@ -15,6 +15,7 @@ from jrecipe.checks.arms import ArmResult
 from jrecipe.checks.context import Context
 from jrecipe.checks.controls import simplified
 from jrecipe.checks.examples import describe_target, gallery
+from jrecipe.checks.free_outputs import resting_loss
 from jrecipe.checks.laws import is_distribution
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 from jrecipe.figures import Curves, Figure
@@ -24,6 +25,7 @@ from jrecipe.train.step import make_loss_fn
 from jrecipe.types import Batch, LossFunction, PyTree
 
 ITEM, CHECK = "B8", "overfit-one-batch"
+ENOUGH = 0.9  # share of the way to the floor that counts as learned
 
 
 def reachable(inputs: PyTree, values: np.ndarray) -> bool:
@@ -69,7 +71,7 @@ def judge_overfit_batch(
         "right": right,
         "examples": examples,
         "steps": steps,
-        "needed_share_of_the_way": 0.9,
+        "needed_share_of_the_way": ENOUGH,
     }
 
     result = concluding(ITEM, CHECK, evidence, figures)
@@ -91,7 +93,7 @@ def judge_overfit_batch(
         return result(
             Verdict.SKIPPED, f"The loss of {examples} examples is at its floor {floor:.4g} already."
         )
-    if done >= 0.9 and (np.isnan(right) or right == 1.0):
+    if done >= ENOUGH and (np.isnan(right) or right == 1.0):
         return result(
             Verdict.PASSED,
             f"{examples} examples are learned by heart in {steps} updates: loss {start:.4g} to "
@@ -157,8 +159,20 @@ def few_floor(context: Context) -> float | None:
         targets = jax.tree.map(np.asarray, context.controls.few.targets)
         floor = law.scale * law.loss.floor(targets, np.shape(arms[0].few_outputs)[1:])
         return floor + 0.0  # no -0
+    return context.once("floor of the few", lambda: _measured_floor(context, arms))
+
+
+def _measured_floor(context: Context, arms: Sequence[ArmResult]) -> float | None:
+    """Returns where a loss that is not known comes to rest, 0 if it need not be asked."""
     values = [float(np.min(x)) for arm in arms for x in (arm.few, arm.few_start, arm.train_loss)]
-    return None if min(values) < 0 else 0.0
+    if min(values) < 0:
+        return None
+    best = min(arms, key=_end)
+    if not _end(best) > (1 - ENOUGH) * float(arms[0].few_start.mean()):
+        return 0.0
+    targets = context.controls.few.targets
+    resting = resting_loss(context.task.loss, best.few_outputs, targets)
+    return 0.0 if resting is None else float(np.clip(resting, 0.0, _end(best)))
 
 
 def few_learned(context: Context) -> float:

@@ -192,6 +192,8 @@ def test_the_bias_may_cost_a_quarter_of_the_unit_and_what_noise_explains():
     assert judge(0.26).verdict is WARNED
     assert judge(0.26, noise=0.01).verdict is PASSED
     assert judge(0.4, per_target=0.2).verdict is PASSED
+    assert judge(0.9, share=1.0).verdict is PASSED  # numbers
+    assert judge(1.1, share=1.0).verdict is WARNED
     assert causes(judge(5.0)) == ["head-bias-ignores-prior"]
 
 
