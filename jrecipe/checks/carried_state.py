@@ -58,6 +58,40 @@ def still_statistics(
     return [name for name in suspected if _read(after, name, predict, outputs)]
 
 
+def stale_copies(
+    before: Any,
+    after: Any,
+    params_of: Callable[[Any], PyTree],
+    predict: Callable[[Any], PyTree],
+) -> list[str]:
+    """Returns the paths of copies of the first parameters that predictions read, though these move.
+
+    Args:
+      before: state of a trainer at the start.
+      after: the state some updates later.
+      params_of: parameters of a state.
+      predict: `state -> outputs`, for inputs of its own.
+    """
+    first, last = _floats(before), _floats(after)
+    pairs = zip(
+        map(np.asarray, jax.tree.leaves(params_of(before))),
+        map(np.asarray, jax.tree.leaves(params_of(after))),
+        strict=True,
+    )
+    moved = [a for a, b in pairs if np.size(a) > 1 and np.ptp(a) > 0 and not np.array_equal(a, b)]
+    still = [
+        name
+        for name, leaf in last.items()
+        if name in first
+        and np.array_equal(first[name], leaf)
+        and any(np.array_equal(leaf, param) for param in moved)
+    ]
+    if not still:
+        return []
+    outputs = predict(after)
+    return [name for name in still if _read(after, name, predict, outputs)]
+
+
 def _floats(state: Any) -> dict[str, np.ndarray]:
     """Returns path -> floating arrays of more than one element."""
     return {

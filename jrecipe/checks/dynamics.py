@@ -55,6 +55,23 @@ def jitter(predictions: np.ndarray) -> tuple[float, float, np.ndarray]:
     return float(hops.mean()) if len(hops) else 0.0, wasted, hops.mean(axis=1)
 
 
+def standing(hops: np.ndarray) -> int:
+    """Returns the number of the last hop that was one, 0 if they go on into the second half.
+
+    Args:
+      hops: float[s], mean distance that predictions moved between looks.
+
+    Example:
+      >>> standing(np.array([1.0, 0.5, 0.0, 0.0, 0.0, 0.0])), standing(np.ones(6))
+      (2, 0)
+    """
+    largest = float(hops.max(initial=0.0))
+    if not np.isfinite(largest) or largest == 0:
+        return 0
+    last = int(np.flatnonzero(hops > 1e-4 * largest)[-1]) + 1
+    return last if 2 * last <= len(hops) + 2 else 0
+
+
 def judge_dynamics(
     *,
     start: float,
@@ -65,6 +82,8 @@ def judge_dynamics(
     hop: float,
     wasted: float,
     moved: float = 1.0,
+    stopped: int = 0,
+    epochs: float = 0.0,
     pretrained: bool = False,
     figures: tuple[Figure, ...] = (),
 ) -> Finding:
@@ -80,6 +99,8 @@ def judge_dynamics(
       wasted: share of the predictions' way that was not progress.
       moved: how far the weights moved, relative to their size; exactly 0 if nothing updates them,
         which is another check's finding.
+      stopped: updates after which predictions no longer move at all; 0 if they do to the end.
+      epochs: passes over the data that these are.
       pretrained: whether the weights are given: fine-tuning moves little on purpose.
       figures: the predictions over time.
     """
@@ -103,6 +124,18 @@ def judge_dynamics(
 
     result = concluding(ITEM, CHECK, evidence, figures)
 
+    if stopped and stopped < 200 and epochs < 20 and done < 0.95:
+        return result(
+            Verdict.WARNED,
+            f"Predictions stand still after {stopped} updates, {epochs:.2g} passes over the data, "
+            f"with a loss of {end:.4g} ({start:.4g} at the start, {floor:.4g} possible).",
+            "Schedules count updates, not epochs: see what the learning rate is by then.",
+            Suspect(
+                cause="schedule-ends-early",
+                component="schedule",
+                why=f"no prediction moves from update {stopped} on",
+            ),
+        )
     if slow is not None and (
         (done < 0.05 and slow > max(0.1, done + 0.1)) or (done < 0.5 and slow > 0.9)
     ):
@@ -155,7 +188,8 @@ def check_dynamics(context: Context) -> Finding:
     kind = loss.kind if isinstance(loss, losses.Loss) else ""
     leaf = jax.tree.leaves(real.probe)[0]
     predictions = as_predictions(leaf, kind)
-    hop, wasted, _ = jitter(predictions)
+    hop, wasted, hops = jitter(predictions)
+    stopped = int(real.looks[standing(hops)]) if context.foreign else 0  # else see G14
     known = few_floor(context)
     start = float(real.train_start.mean())
     floor = min(float(np.min(real.train)), start) if known is None else known
@@ -182,6 +216,8 @@ def check_dynamics(context: Context) -> Finding:
         faster=end("rate*10"),
         floor=min(floor, start),
         moved=float(np.sqrt(sum(size**2 for size in real.moved.values()))),
+        stopped=stopped,
+        epochs=stopped * context.task.batch_size / len(context.task.train),
         pretrained=context.pretrained,
         hop=hop,
         wasted=wasted,

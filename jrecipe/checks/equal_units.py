@@ -52,7 +52,7 @@ def judge_symmetry(before: Leaves, after: Leaves, gradient: Leaves, updates: int
                 stuck[name] = along
     names = [name for name, along in stuck.items() if along == "units"] or list(stuck)
     if not names:
-        return None
+        return _judge_copies(before, after, gradient, updates)
     evidence = {"parameters_with_equal_units": len(names), "expected": 0, "updates": updates}
     return concluding(ITEM, CHECK, evidence)(
         Verdict.FAILED,
@@ -63,6 +63,61 @@ def judge_symmetry(before: Leaves, after: Leaves, gradient: Leaves, updates: int
             cause="init-symmetric",
             component="init",
             where=places(names),
+            why="units start equal and get equal gradients",
+        ),
+    )
+
+
+def copies(leaf: np.ndarray) -> np.ndarray:
+    """Returns int[units]: for each unit of a matrix the first one equal to it.
+
+    Units are along the last axis; those that are 0 throughout are nobody's copy.
+
+    Example:
+      >>> copies(np.array([[1.0, 2.0, 1.0, 0.0, 0.0]])).tolist()
+      [0, 1, 0, 3, 4]
+    """
+    columns = leaf.reshape(-1, leaf.shape[-1]).T
+    first: dict[bytes, int] = {}
+    return np.array(
+        [first.setdefault(x.tobytes(), i) if x.any() else i for i, x in enumerate(columns)], int
+    )
+
+
+def many_copies(leaf: np.ndarray) -> bool:
+    """Tells whether a quarter of the units of a matrix, or more, are copies of others."""
+    if leaf.ndim < 2 or leaf.shape[-1] < 4 or leaf[..., 0].size < 2:
+        return False
+    return bool(4 * (copies(leaf) != np.arange(leaf.shape[-1])).sum() >= leaf.shape[-1])
+
+
+def _judge_copies(before: Leaves, after: Leaves, gradient: Leaves, updates: int) -> Finding | None:
+    """Judges units of which a part are copies of others from the start to the end."""
+    stuck = {}
+    for name, leaf in after.items():
+        if name not in gradient or leaf.ndim < 2 or not np.isfinite(leaf).all():
+            continue
+        if not many_copies(before[name]):
+            continue
+        groups, units = copies(before[name]), leaf.shape[-1]
+        twins = np.flatnonzero(groups != np.arange(units))
+        slope, tolerance = gradient[name], 1e-4 * float(np.abs(leaf).max())
+        together = np.abs(leaf[..., twins] - leaf[..., groups[twins]]).max() <= tolerance
+        gap = np.abs(slope[..., twins] - slope[..., groups[twins]]).max()
+        if together and gap <= 1e-3 * float(np.abs(slope).max()):
+            stuck[name] = units - len(twins)
+    if not stuck:
+        return None
+    where = places(list(stuck))
+    said = ", ".join(f"{name} has {left} different units" for name, left in stuck.items())
+    return concluding(ITEM, CHECK, {"parameters_with_copied_units": len(stuck), "expected": 0})(
+        Verdict.FAILED,
+        f"Some units of {where} are copies of others, still after {updates} updates: {said}.",
+        "Draw the weights of every unit at random; tiled weights never part.",
+        Suspect(
+            cause="init-symmetric",
+            component="init",
+            where=where,
             why="units start equal and get equal gradients",
         ),
     )

@@ -14,6 +14,7 @@ from jrecipe.checks.equal_units import (
     alike,
     judge_equal_starts,
     judge_symmetry,
+    many_copies,
     measure_equal_starts,
 )
 from jrecipe.checks.gradient_reach import judge_gradients, measure_gradients
@@ -43,7 +44,7 @@ def check_gradient_flow(context: Context) -> tuple[Finding, ...]:
     before, after = by_path(context.variables()[0]), by_path(real.variables[0])
     frozen = frozen_paths(context)
     after = {name: leaf for name, leaf in after.items() if name not in frozen}
-    if any(alike(leaf) for leaf in after.values()):
+    if any(alike(leaf) or many_copies(before[name]) for name, leaf in after.items()):
         symmetric = judge_symmetry(before, after, gradient(*real.variables, batch)[1], real.steps)
         alarms = [symmetric] if symmetric else alarms
     if not alarms:

@@ -12,11 +12,27 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jrecipe.checks.context import Context
-from jrecipe.checks.gradient_reason import Reason, loss_blind, reason_of, unreached
+from jrecipe.checks.gradient_reason import (
+    Reason,
+    loss_blind,
+    reason_of,
+    unreached,
+    without_effect,
+)
 from jrecipe.checks.network_layers import frozen_paths
-from jrecipe.checks.parameter_paths import CHECK, ITEM, SEEDS, loss_gradient, other_params, places
+from jrecipe.checks.parameter_paths import (
+    CHECK,
+    ITEM,
+    SEEDS,
+    Leaves,
+    loss_gradient,
+    other_params,
+    places,
+)
 from jrecipe.checks.probing import perturbed, visible_variables
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
+
+_ROUNDED = 1e-6  # of the largest gradient: no more than float32 leaves of a gradient that is 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,12 +74,32 @@ def measure_gradients(context: Context) -> Gradients:
             reason = "unused" if name in structural else reason_of(context, name, [moved, *others])
             if reason != "normalised":
                 without[name] = reason
+    for name in _quiet(named, (start, *seen)):
+        if name not in silent and without_effect(context, name, moved):
+            without[name] = "unselected"
     return Gradients(
         leaves=len(named),
         without=without,
         not_finite=bad if np.isfinite(loss) else (),
         loss_blind=len(named) > 0 and len(without) == len(named) and loss_blind(context, moved),
     )
+
+
+def _quiet(named: Sequence[str], grads: Sequence[Leaves]) -> list[str]:
+    """Returns the matrices whose gradient is no more than rounding beside that of the others.
+
+    Not so biases: one before a softmax or a normalisation has no effect, and does no harm.
+    """
+    sizes = [{n: float(np.sqrt(np.mean(g[n] ** 2))) for n in named if g[n].size} for g in grads]
+    most = [max(size.values(), default=0.0) for size in sizes]
+    return [
+        name
+        for name in named
+        if grads[0][name].ndim >= 2
+        and all(
+            size.get(name, 0.0) <= _ROUNDED * top for size, top in zip(sizes, most, strict=True)
+        )
+    ]
 
 
 def judge_gradients(found: Gradients, dead: Sequence[tuple[str, float]] = ()) -> Finding:

@@ -75,6 +75,22 @@ def reason_of(context: Context, name: str, tried: Sequence[tuple[PyTree, PyTree]
     return "dead" if dead else "cut"
 
 
+def without_effect(context: Context, name: str, variables: tuple[PyTree, PyTree]) -> bool:
+    """Tells whether other values of a parameter change outputs by rounding only, in either mode."""
+    params, state = variables
+    inputs, part = context.batch().inputs, _part(context)
+    for seed in range(2):
+        other = _replaced(params, name, context.seed + seed)
+        for train in (False, True):
+            a, b = (
+                context.apply(p, state, inputs, context.key, train, part if train else ())[0]
+                for p in (params, other)
+            )
+            if disagreement(a, b) > 0.1 * rounding(context):
+                return False
+    return True
+
+
 def _replaced(params: PyTree, name: str, seed: int) -> PyTree:
     """Returns parameters of which one has quite other values."""
     rng = np.random.default_rng((seed % 2**32, 23))

@@ -128,18 +128,28 @@ def rounding(ctx: Context) -> float:
     """Returns the relative difference that rounding alone may make in the outputs of the task.
 
     It goes by the least precise type that the network computes in, found in its trace; with a
-    foreign trainer by that of its parameters.
+    foreign trainer by that of its parameters, and of `predict` where it can be traced.
     """
     if ctx.model is not None and not ctx.foreign:
         params, state = ctx.variables()
         trace = jax.make_jaxpr(lambda p, s, x: ctx.model.apply(p, s, x)[0])  # type: ignore[union-attr]
         names = _float_types(trace(params, state, ctx.batch(2).inputs).jaxpr)
     else:
-        leaves = jax.tree.leaves(ctx.trainer.params(ctx.fresh_state()))
-        names = {str(getattr(leaf, "dtype", "float32")) for leaf in leaves}
+        names = ctx.once("float types of the trainer", lambda: _trainer_types(ctx))
     known = [_ROUNDING[name] for name in names if name in _ROUNDING] or [_ROUNDING["float32"]]
     least = _ACCELERATOR if jax.default_backend() != "cpu" else 0.0
     return max(*known, least)
+
+
+def _trainer_types(ctx: Context) -> set[str]:
+    """Returns the floating types of a foreign trainer's parameters, and of its predictions' way."""
+    state, inputs = ctx.fresh_state(), ctx.batch(2).inputs
+    leaves = jax.tree.leaves(ctx.trainer.params(state))
+    names = {str(getattr(leaf, "dtype", "float32")) for leaf in leaves}
+    predict = lambda x: ctx.trainer.predict(state, x)  # noqa: E731
+    if traceable(predict, inputs):
+        names |= _float_types(jax.make_jaxpr(predict)(inputs).jaxpr)
+    return names
 
 
 def _float_types(jaxpr: Any) -> set[str]:

@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jrecipe.checks.carried_state import still_statistics
 from jrecipe.checks.context import Context
 from jrecipe.checks.foreign_state import (
     Gradients,
@@ -44,6 +43,7 @@ from jrecipe.checks.step_probe import (
     reorder,
     step_once,
 )
+from jrecipe.checks.step_reads import judge_carried, judge_cut
 from jrecipe.checks.step_trouble import CHECK, ITEM, Trouble, judge
 from jrecipe.train.frozen import path_name
 from jrecipe.types import Batch, PyTree
@@ -209,6 +209,8 @@ def _check_foreign(probe: Probe, trace: Trace, batches: list[Batch]) -> Finding:
         gradients=sizes,
         visible=_visible(probe, long),
     )
+    if gradients is not None and sizes is not None:
+        troubles += judge_cut(probe, gradients, moved, sizes, batches[0])
     if not any(moved):
         return judge(troubles, evidence, "No parameter has a gradient, so none can move.")
     depth = 1 + next(t for t, u in enumerate(long.moves) if np.any(u))
@@ -248,8 +250,8 @@ def _check_foreign(probe: Probe, trace: Trace, batches: list[Batch]) -> Finding:
             troubles += _judge_prediction(explainer, probe, batches)
         elif not known and not explanation.default and not done.random:
             troubles += _judge_some_leaves(explainer, trace) or _judge_other(explanation, trace)
-    if not any(t.cause == "statistics-never-updated" for t in troubles):
-        troubles += _judge_carried(probe, batches)
+    if not any(t.cause in ("statistics-never-updated", "stale-parameters") for t in troubles):
+        troubles += judge_carried(probe, batches)
     if known and gradients is not None and gradients.random and not done.random:
         troubles.append(
             Trouble(
@@ -490,32 +492,6 @@ def _judge_prediction(explainer: Explainer, probe: Probe, batches: list[Batch]) 
             why="predictions after the updates are those with the model state of the start, and "
             f"differ by {disagreement(want, got):.2g} from those with the state that training "
             "leads to",
-        )
-    ]
-
-
-def _judge_carried(probe: Probe, batches: list[Batch]) -> list[Trouble]:
-    """Judges whether statistics beside the parameters follow the updates."""
-    ctx = probe.ctx
-    state = ctx.fresh_state()
-    for i, batch in enumerate(batches):
-        state, _ = step_once(ctx.trainer, state, batch, jax.random.fold_in(ctx.key, i))
-    names = still_statistics(
-        ctx.fresh_state(),
-        state,
-        ctx.trainer.params,
-        lambda s: ctx.predict(s, batches[0].inputs),
-        [name for name, frozen in zip(probe.names, probe.frozen, strict=True) if frozen],
-    )
-    if not names:
-        return []
-    return [
-        Trouble(
-            certain=False,
-            cause="statistics-never-updated",
-            component="step",
-            where=", ".join(names[:4]),
-            why=f"predictions read {len(names)} statistics that no update changes",
         )
     ]
 

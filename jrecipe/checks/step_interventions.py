@@ -207,6 +207,23 @@ def later_move(probe: Probe, before: Batch, batch: Batch, depth: int) -> np.ndar
     return np.asarray(np.sum(moves[depth:], axis=0))
 
 
+def of_signs(move: np.ndarray, depth: int = 1) -> bool:
+    """Tells whether an update is made of signs, which a single example seldom turns.
+
+    Args:
+      move: float64[parameters].
+      depth: updates that it consists of.
+
+    Example:
+      >>> of_signs(0.1 * np.sign(np.arange(-50.0, 50.0))), of_signs(np.arange(-50.0, 50.0))
+      (True, False)
+    """
+    sizes = np.abs(move[move != 0])
+    if len(sizes) < 16:
+        return False
+    return len(np.unique(np.round(sizes / sizes.max(), 2))) <= 2 * depth
+
+
 def beyond(value: np.ndarray, tried: list[int], ignored: list[int]) -> tuple[float, float] | None:
     """Finds the loss that parts ignored examples from the others.
 
@@ -285,7 +302,7 @@ def intervene(
         permuted=gap(np.random.default_rng(3).permutation(n)),
         rotated=gap(np.roll(np.arange(n), n // 2)),
     )
-    if examples == "no" or found.batch_ignored or not np.any(plain):
+    if examples == "no" or found.batch_ignored or not np.any(plain) or of_signs(plain, depth):
         return found
     tried: list[int] = []
     ignored: list[int] = []

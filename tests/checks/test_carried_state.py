@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jrecipe.checks.carried_state import still_statistics
+from jrecipe.checks.carried_state import stale_copies, still_statistics
 
 ZEROS, ONES = np.zeros(3, np.float32), np.ones(3, np.float32)
 
@@ -68,3 +68,16 @@ def test_constant_buffers_are_silent():
     after = {"params": {"w": 2 * ONES}, "positions": table, "mask": ONES}
     reads = lambda s: s["params"]["w"] * s["positions"] * s["mask"]  # noqa: E731
     assert still_statistics(before, after, params_of, reads) == []
+
+
+def test_copies_of_the_first_weights_are_found_where_predictions_read_them():
+    weights = np.arange(3, dtype=np.float32)
+    before = {"params": {"w": weights}, "shown": weights, "anchor": weights}
+    after = {"params": {"w": weights + 1}, "shown": weights, "anchor": weights}
+    follows = {**after, "shown": weights + 0.5}
+    reads, fresh = lambda s: 2 * s["shown"], lambda s: 2 * s["params"]["w"]
+    params_of = lambda s: s["params"]  # noqa: E731
+    assert stale_copies(before, after, params_of, reads) == ["shown"]
+    assert stale_copies(before, follows, params_of, reads) == []  # an average of weights
+    assert stale_copies(before, after, params_of, fresh) == []  # kept, but not for predictions
+    assert stale_copies(before, before, params_of, reads) == []  # nothing has moved yet

@@ -13,7 +13,7 @@ from jrecipe.checks import laws
 from jrecipe.checks.blank_inputs import answers_vary, judge_blank_inputs
 from jrecipe.checks.capacity import judge_capacity
 from jrecipe.checks.decay import decay_share
-from jrecipe.checks.dynamics import as_predictions, jitter, judge_dynamics
+from jrecipe.checks.dynamics import as_predictions, jitter, judge_dynamics, standing
 from jrecipe.checks.human import judge_human
 from jrecipe.checks.init_bias import average_output, judge_init_bias
 from jrecipe.checks.intervals import paired_difference, wilson
@@ -316,6 +316,23 @@ def test_the_rate_is_judged_by_a_tenth_and_ten_times_it():
     assert (low.verdict, causes(low)) == (WARNED, ["learning-rate-too-low"])
     assert judge(end=2.29, slower=2.299, faster=1.5, pretrained=True).verdict is PASSED
     assert causes(judge(end=2.3, slower=2.3, faster=2.3, moved=1e-6)) == ["learning-rate-too-low"]
+
+
+def test_predictions_that_stand_still_early_are_told_from_a_run_that_is_over():
+    judge = lambda **x: judge_dynamics(  # noqa: E731
+        **{"start": 2.3, "end": 1.0, "floor": 0.0, "hop": 0.1, "wasted": 0.1, **x},
+        slower=None,
+        faster=None,
+    )
+    assert causes(judge(stopped=45, epochs=1.2)) == ["schedule-ends-early"]
+    assert judge(stopped=0).verdict is PASSED
+    assert judge(stopped=150, epochs=30.0).verdict is PASSED  # a short run over few data
+    assert judge(stopped=150, epochs=3.0, end=0.01).verdict is PASSED  # it has learned all
+    hops = np.array([1.0, 0.3, 0.0, 0.0, 0.0, 0.0])
+    assert standing(hops) == 2
+    assert standing(hops[::-1]) == 0
+    assert standing(hops + 0.01) == 0
+    assert standing(np.zeros(6)) == 0
 
 
 @given(seed=st.integers(0, 2**31 - 1))

@@ -22,6 +22,7 @@ from jrecipe.checks.equal_units import (
     alike,
     judge_equal_starts,
     judge_symmetry,
+    many_copies,
     measure_equal_starts,
 )
 from jrecipe.checks.gradient_flow import check_gradient_flow
@@ -65,6 +66,20 @@ class Experts(nn.Module):
             nn.relu(nn.Dense(8, name=f"expert_{i}")(x)) * chosen[:, i : i + 1] for i in range(4)
         ]
         return nn.Dense(10, name="head")(sum(parts))
+
+
+class Attends(nn.Module):
+    """Attention over the rows of a picture; `letter` is what weighs the values."""
+
+    letter: str = "k"
+
+    @nn.compact
+    def __call__(self, x: Any) -> Any:
+        rows = x.reshape(len(x), 8, 8)
+        query, key, value = (nn.Dense(8, name=name)(rows) for name in ("query", "key", "value"))
+        weights = nn.softmax(jnp.einsum("bqd,bkd->bqk", query, key))
+        mixed = jnp.einsum(f"bqk,b{self.letter}d->bqd", weights, value)
+        return nn.Dense(10, name="head")(mixed.reshape(len(x), -1))
 
 
 class LowRank(nn.Module):
@@ -119,6 +134,7 @@ HEALTHY: dict[str, Callable[[], jr.Task]] = {
     "bias before BatchNorm": lambda: programs.task(Net(norm=True)),
     "experts": lambda: programs.task(Experts()),
     "low rank": lambda: programs.task(LowRank()),
+    "attention": lambda: programs.task(Attends()),
     "gate at 0": lambda: programs.task(Gated()),
     "two answers": lambda: programs.task(Two(), both),
     "cut, as declared": lambda: programs.task(
@@ -145,6 +161,11 @@ FAULTS: dict[str, tuple[Callable[[], jr.Task], str, str]] = {
         lambda: programs.task(Net(side=lambda x: 0.0 * x)),
         "parameters-unused",
         "side/kernel, side/bias",
+    ),
+    "attention to oneself": (
+        lambda: programs.task(Attends("q")),
+        "parameters-unused",
+        "key/kernel, query/kernel",
     ),
     "layer off": (
         lambda: programs.task(Net(bias=constant(-50.0))),
@@ -252,6 +273,36 @@ def test_equal_units_are_told_from_random_ones(seed):
     assert judge_symmetry(same, same, {"w": leaf}, 300) is None  # not yet moved, but it will
     assert judge_symmetry({"w": leaf}, same, slope, 300) is None
     assert judge_symmetry(same, {"w": leaf}, slope, 300) is None
+
+
+@given(st.integers(0, 2**31 - 1))
+def test_copied_units_are_told_from_random_ones(seed):
+    rng = np.random.default_rng(seed)
+    leaf = rng.normal(size=(5, 8))
+    tiled = np.repeat(leaf[:, :4], 2, axis=1)
+    assert many_copies(tiled)
+    assert not many_copies(leaf)
+    assert not many_copies(np.zeros((5, 8)))
+    same = {"w": tiled}
+    assert judge_symmetry(same, same, same, 300).suspects[0].cause == "init-symmetric"
+    assert judge_symmetry(same, same, {"w": leaf}, 300) is None  # not yet moved, but it will
+    assert judge_symmetry(same, {"w": leaf}, same, 300) is None
+    assert judge_symmetry({"w": leaf}, same, same, 300) is None
+
+
+def test_tiled_units_of_a_network_are_found():
+    def tiled(key: Any, shape: Any, dtype: Any = jnp.float32) -> Any:
+        return jnp.repeat(nn.initializers.lecun_normal()(key, (shape[0], shape[1] // 2)), 2, 1)
+
+    def halved(key: Any, shape: Any, dtype: Any = jnp.float32) -> Any:
+        return jnp.repeat(nn.initializers.lecun_normal()(key, (shape[0] // 2, shape[1])), 2, 0)
+
+    finding, *_ = programs.check(check_gradient_flow, programs.task(Net(kernel=tiled, head=halved)))
+    assert finding.suspects[0].cause == "init-symmetric"
+    assert finding.suspects[0].where == "Dense_0/kernel"
+    # Copies that different weights read soon part.
+    (finding,) = programs.check(check_gradient_flow, programs.task(Net(kernel=tiled)))
+    assert finding.verdict is Verdict.PASSED
 
 
 def test_judges_by_numbers():

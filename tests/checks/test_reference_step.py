@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,6 +47,18 @@ without_bias: Callable[..., Any] = lambda g, s: (  # noqa: E731
     patch(g, "Dense_0", "bias", jnp.zeros_like),
     (),
 )
+
+
+class Cut(nn.Module):
+    """A `stop_gradient` behind the first layer."""
+
+    classes: int
+
+    @nn.compact
+    def __call__(self, x: Any, train: bool = False) -> Any:
+        hidden = jax.lax.stop_gradient(nn.relu(nn.Dense(16)(x)))
+        return nn.Dense(self.classes)(hidden)
+
 
 FAULTS: dict[str, tuple[Callable[[], jr.Task], str, str]] = {
     "sum-for-mean": (
@@ -95,6 +108,14 @@ FAULTS: dict[str, tuple[Callable[[], jr.Task], str, str]] = {
         "stale-parameters",
         "",
     ),
+    "cut-no-model": (
+        lambda: loop(
+            task(model=Cut(10)),
+            model=False,
+        ),
+        "gradient-cut",
+        "",
+    ),
     "frozen-moves": (
         lambda: loop(task(frozen=("Dense_0/kernel",)), ADAM),
         "frozen-parameters-move",
@@ -121,6 +142,7 @@ HEALTHY: dict[str, Callable[[], jr.Task]] = {
     "own": task,
     "dropout-no-model": lambda: loop(task(model=programs.Net(10, dropout=0.3)), model=False),
     "batch-norm": lambda: loop(task(model=programs.Net(10, norm=True)), declare=False),
+    "signs": lambda: loop(task(), optax.lion(1e-3), model=False),
     "accumulation": lambda: loop(task(), optax.MultiSteps(optax.adam(3e-3), 4)),
     "noise-in-the-step": lambda: loop(
         task(),
