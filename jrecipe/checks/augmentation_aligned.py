@@ -408,6 +408,8 @@ def _moved(context: Context, augmented: Augmented, seen: _Pictures) -> list[Find
             found.append(judge_spatial(spatial, where=where))
         elif classes_of(a, b) is not None:
             for conversion in measure_conversion(before, after, a, b, moves, pictures, own):
+                if sides[0] == 1 and conversion.turn == "horizontal flip":
+                    conversion = dataclasses.replace(conversion, turn="reversal")
                 found.append(judge_conversion(conversion, where=where))
         elif a.dtype.kind == "f" and a[0].size <= 64 and sides[0] > 1:
             for one in measure_coordinates(before, after, a, b, moves, pictures, own):

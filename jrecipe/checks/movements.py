@@ -204,12 +204,15 @@ def moved_like(picture: np.ndarray, moves: Moves, i: int) -> tuple[np.ndarray, n
 def views(leaf: np.ndarray) -> list[tuple[int, ...]]:
     """Returns the shapes of one example under which a leaf may be a picture, best first.
 
-    Pictures [n, h, w(, c)] as they are; rows [n, f] also as squares, and as strips of height 1.
+    Pictures [n, h, w(, c)] as they are; rows [n, f] also as squares, and as strips of height 1, as
+    which signals [n, t, c] of up to three channels are seen.
     """
     if leaf.dtype.kind not in "fiu" or leaf.size == 0:
         return []
     if leaf.ndim in (3, 4) and min(leaf.shape[1:3]) >= 4 and leaf.shape[3:] <= (16,):
         return [leaf.shape[1:]]
+    if leaf.ndim == 3 and leaf.shape[1] >= 6 and leaf.shape[2] <= 3:
+        return [(1, *leaf.shape[1:])]
     if leaf.ndim != 2 or leaf.shape[1] < 6:
         return []
     found: list[tuple[int, ...]] = []

@@ -154,6 +154,7 @@ def test_views():
     assert views(np.zeros((3, 9, 7, 3))) == [(9, 7, 3)]
     assert views(np.zeros((3, 64))) == [(8, 8), (1, 64)]
     assert views(np.zeros((3, 10), int)) == [(1, 10)]
+    assert views(np.zeros((3, 32, 2))) == [(1, 32, 2)]  # a signal of two channels
     assert views(np.zeros(3)) == []
 
 
@@ -358,3 +359,24 @@ def test_judges():
     assert judge_conversion(conversion(after=0.0, right_after=0.3), where="targets")
     shifted = conversion(after=0.0, right_after=0.3, turn="shift")
     assert not judge_conversion(shifted, where="targets")
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_signals_played_backwards(follow):
+    rng, t = np.random.default_rng(0), np.linspace(0.0, 1.0, 24)
+    y = rng.integers(0, 2, 900)
+    rate = np.where(y[:, None] == 1, 1 + 5 * t, 6 - 5 * t)  # a rising or a falling tone
+    phase = rng.uniform(0, 2 * np.pi, (900, 1))
+    x = np.sin(rate.cumsum(axis=1) * 0.3 + phase) + 0.05 * rng.normal(size=(900, 24))
+    x, y = x[..., None].astype(np.float32), y.astype(np.int32)
+
+    def backwards(key: Any, batch: jr.Batch) -> jr.Batch:
+        chosen = jax.random.bernoulli(key, 0.5, (len(batch.inputs),))
+        inputs = jnp.where(chosen[:, None, None], batch.inputs[:, ::-1], batch.inputs)
+        targets = jnp.where(chosen, 1 - batch.targets, batch.targets) if follow else batch.targets
+        return batch._replace(inputs=inputs, targets=targets)
+
+    task = programs.classify(
+        0, data=((x[:700], y[:700]), (x[700:], y[700:])), model=programs.Net(2), augment=backwards
+    )
+    assert said(task) == ([] if follow else broken("reversal, targets kept"))
