@@ -1,9 +1,8 @@
 """How many silent faults do the checks catch, and how often are they wrong?
 
 Plants every fault of the gallery at two strengths in small programs, runs `jr.check` on each, on
-its
-repaired twin, on the plain programs and on odd but healthy ones, over several seeds, and writes one
-table. The rule sets that the field has published stand beside it, on the same programs.
+its repaired twin, on the plain programs and on odd but healthy ones, over several seeds, and writes
+one table. The rule sets that the field has published stand beside it, on some of these programs.
 
 Question: catch rate, false alarms, right cause and place, pairs decided right, and cost.
 Command:  python experiments/planted_faults.py --out docs/faults.md
@@ -21,13 +20,14 @@ import os
 import random
 import tempfile
 import time
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from gallery.program import CONFIRMING, TUNING
 
-SEEDS = (102, 103, 104)  # none of these was looked at while tolerances were set
-HEALTHY_SEEDS = (102, 103, 104)
+SEEDS = (110, 111, 112)  # none of these was looked at while tolerances were set
+HEALTHY_SEEDS = (110,)
 
 
 def everything(seeds: Sequence[int], healthy_seeds: Sequence[int]):
@@ -56,8 +56,14 @@ def prepare(cache: str) -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+def chosen(run, share: float, seed: int) -> bool:
+    """Whether the rules are asked about a run: at the first seed, of a share of the programs."""
+    drawn = zlib.crc32(run.name.encode()) % 1000 < 1000 * share
+    return drawn and run.seed == seed and run.kind in ("fault", "twin", "odd")
+
+
 def work(task):
-    """Carries out some runs in a worker: `(keys, seeds, healthy seeds, whether to ask rules)`."""
+    """Carries out some runs in a worker: `(keys, seeds, healthy seeds, share to ask rules of)`."""
     import jax
     from gallery.runs import carry_out
 
@@ -66,7 +72,7 @@ def work(task):
     results = []
     for key in keys:
         run, build = runs[key]
-        results.append(carry_out(run, build, rules=rules and run.kind in ("fault", "twin", "odd")))
+        results.append(carry_out(run, build, rules=chosen(run, rules, seeds[0])))
         jax.clear_caches()
     return results
 
@@ -116,7 +122,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=(), help="parts of program names")
     parser.add_argument("--kinds", nargs="*", default=(), help="fault, twin, base, odd")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--rules", action="store_true", help="ask the published rule sets too")
+    parser.add_argument(
+        "--rules",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="ask the published rule sets of this share of the programs, at the first seed",
+    )
     parser.add_argument("--results", default="runs/faults.jsonl", help="kept as they come")
     parser.add_argument("--out", help="the page to write, such as docs/faults.md")
     parser.add_argument("--page-only", action="store_true", help="run nothing, write the page")

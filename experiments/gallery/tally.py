@@ -72,10 +72,6 @@ class Case:
         """Whether an alarm with a suspect was raised in at least 2 of 3 seeds."""
         return self.most(lambda result: result.alarmed)
 
-    def caught_by(self, tool: str) -> bool:
-        """Tells whether a tool of the field raised an alarm in at least 2 of 3 seeds."""
-        return self.most(lambda result: bool(result.rules.get(tool)))
-
     def named(self, first: int) -> bool:
         """Tells whether a right cause is among the first so many."""
         return self.most(lambda r: bool(set(r.causes[:first]) & set(self.fault.causes)))
