@@ -37,6 +37,7 @@ class Interventions:
       threshold: `(largest loss that counts, smallest that does not)` if `hard`.
       permuted: how much another order of the examples changes the update, relative to its size.
       rotated: the same with the two halves of the batch exchanged.
+      unpaired: the same with targets exchanged among the examples, inputs left in place.
     """
 
     random: bool
@@ -48,6 +49,7 @@ class Interventions:
     threshold: tuple[float, float] = (0.0, 0.0)
     permuted: float = 0.0
     rotated: float = 0.0
+    unpaired: float = 1.0
 
 
 def hard_batch(ctx: Context, batch: Batch, times: float = 8.0) -> Batch:
@@ -291,8 +293,8 @@ def intervene(
     )
     size = max(float(np.linalg.norm(plain)), 1e-300)
 
-    def gap(rows: np.ndarray) -> float:
-        moved = later_move(probe, before, reorder(batch, rows), depth)
+    def gap(rows: np.ndarray, targets: np.ndarray | None = None) -> float:
+        moved = later_move(probe, before, reorder(batch, rows, targets), depth)
         return float(np.linalg.norm(moved - plain) / size)
 
     found = Interventions(
@@ -301,6 +303,7 @@ def intervene(
         earlier_used=first,
         permuted=gap(np.random.default_rng(3).permutation(n)),
         rotated=gap(np.roll(np.arange(n), n // 2)),
+        unpaired=gap(np.arange(n), np.random.default_rng(4).permutation(n)),
     )
     if examples == "no" or found.batch_ignored or not np.any(plain) or of_signs(plain, depth):
         return found

@@ -25,6 +25,17 @@ def judge_interventions(found: Interventions, explained: bool, batch: int) -> li
                 why="an update is the same to the last bit on another batch",
             )
         ]
+    if 0 < found.unpaired < 1e-4 and not found.random:
+        # To rounding, not to the last bit: a step that reads no targets is another matter.
+        return [
+            Trouble(
+                certain=True,
+                cause="loss-depends-on-batch",
+                component="step",
+                where="axis 0, every output against every target",
+                why="an update is the same whichever example has which target, to rounding",
+            )
+        ]
     troubles = []
     if found.ignored:
         few = ", ".join(map(str, found.ignored[:12])) + (", ..." if len(found.ignored) > 12 else "")

@@ -281,6 +281,10 @@ def test_interventions() -> None:
     assert not judge_interventions(plain, False, 32)
     last = dataclasses.replace(plain, tried=32, ignored=(31,))
     assert judge_interventions(last, True, 32)[0].where == "batch rows 31"
+    crossed = dataclasses.replace(plain, unpaired=1e-6)
+    assert judge_interventions(crossed, False, 32)[0].cause == "loss-depends-on-batch"
+    assert not judge_interventions(dataclasses.replace(crossed, random=True), False, 32)
+    assert not judge_interventions(dataclasses.replace(plain, unpaired=0.0), False, 32)
     ordered = dataclasses.replace(plain, permuted=0.5, rotated=1e-6)
     assert judge_interventions(ordered, False, 32)[0].cause == "labels-shifted"
     assert not judge_interventions(dataclasses.replace(ordered, rotated=0.4), False, 32)
