@@ -19,7 +19,7 @@ from jrecipe.checks.gradient_reason import (
     unreached,
     without_effect,
 )
-from jrecipe.checks.network_layers import frozen_paths
+from jrecipe.checks.network_layers import frozen_paths, layers_of
 from jrecipe.checks.parameter_paths import (
     CHECK,
     ITEM,
@@ -74,7 +74,7 @@ def measure_gradients(context: Context) -> Gradients:
             reason = "unused" if name in structural else reason_of(context, name, [moved, *others])
             if reason != "normalised":
                 without[name] = reason
-    for name in _quiet(named, (start, *seen)):
+    for name in _quiet(_matrices(context, named), (start, *seen)):
         if name not in silent and without_effect(context, name, moved):
             without[name] = "unselected"
     return Gradients(
@@ -85,21 +85,26 @@ def measure_gradients(context: Context) -> Gradients:
     )
 
 
-def _quiet(named: Sequence[str], grads: Sequence[Leaves]) -> list[str]:
-    """Returns the matrices whose gradient is no more than rounding beside that of the others.
+def _matrices(context: Context, named: Sequence[str]) -> list[str]:
+    """Returns the parameters that inputs are multiplied with, biases left out.
 
-    Not so biases: one before a softmax or a normalisation has no effect, and does no harm.
+    A bias before a softmax or a normalisation has no effect, and does no harm.
     """
-    sizes = [{n: float(np.sqrt(np.mean(g[n] ** 2))) for n in named if g[n].size} for g in grads]
-    most = [max(size.values(), default=0.0) for size in sizes]
-    return [
-        name
-        for name in named
-        if grads[0][name].ndim >= 2
-        and all(
-            size.get(name, 0.0) <= _ROUNDED * top for size, top in zip(sizes, most, strict=True)
-        )
-    ]
+    layers = layers_of(context)
+    if layers is None:
+        return []
+    own = {product.path for product in layers.flow.products if product.leaves == {product.path}}
+    return [name for name in named if name in own]
+
+
+def _quiet(names: Sequence[str], grads: Sequence[Leaves]) -> list[str]:
+    """Returns the parameters whose gradient is no more than rounding beside that of others."""
+    found = set(names)
+    for leaves in grads:
+        sizes = {name: float(np.sqrt(np.mean(g**2))) for name, g in leaves.items() if g.size}
+        most = max(sizes.values(), default=0.0)
+        found &= {name for name, size in sizes.items() if size <= _ROUNDED * most}
+    return [name for name in names if name in found]
 
 
 def judge_gradients(found: Gradients, dead: Sequence[tuple[str, float]] = ()) -> Finding:

@@ -68,8 +68,8 @@ _REMEDIES = {
     "labels-shifted": "Keep inputs and targets of a batch in one order inside the step.",
     "leaf-not-in-optimizer": "Give this parameter to the optimiser, or declare it as frozen.",
     "loss-clipped": "Clip the gradient's norm if anything, never the loss of an example.",
-    "loss-depends-on-batch": "Compare shapes in the loss, as (b, 1) and (b,) broadcast; normalise over classes, never "
-    "over the batch.",
+    "loss-depends-on-batch": "Compare shapes in the loss, as (b, 1) and (b,) broadcast; "
+    "normalise over classes, never over the batch.",
     "loss-reported-wrong": "Report the mean of the per-example losses.",
     "loss-scale": "Divide by the number of examples: minimise the mean.",
     "not-finite": "Find the first operation that gives NaN, as with JAX_DEBUG_NANS=1.",

@@ -82,6 +82,15 @@ class Attends(nn.Module):
         return nn.Dense(10, name="head")(mixed.reshape(len(x), -1))
 
 
+class Heads(nn.Module):
+    """Flax's own attention: the bias of its keys [heads, width] has no effect."""
+
+    @nn.compact
+    def __call__(self, x: Any) -> Any:
+        rows = nn.MultiHeadDotProductAttention(num_heads=2)(x.reshape(len(x), 8, 8))
+        return nn.Dense(10, name="head")(rows.reshape(len(x), -1))
+
+
 class LowRank(nn.Module):
     """A frozen kernel with a low-rank correction that starts at 0."""
 
@@ -135,6 +144,7 @@ HEALTHY: dict[str, Callable[[], jr.Task]] = {
     "experts": lambda: programs.task(Experts()),
     "low rank": lambda: programs.task(LowRank()),
     "attention": lambda: programs.task(Attends()),
+    "attention with a bias per head": lambda: programs.task(Heads()),
     "gate at 0": lambda: programs.task(Gated()),
     "two answers": lambda: programs.task(Two(), both),
     "cut, as declared": lambda: programs.task(
