@@ -12,8 +12,8 @@ cases, 36 twins, 30 odd programs; version 16fad43 of this repository):
 False alarms: 1 of 36 repaired twins, 3 of 30 odd programs. What they showed was then mended as
 properties, so later tables no longer have them as strangers.
 
-Two authors wrote them: one the networks under jrecipe's own trainer (they build on `splits`), one
-people's own training loops (they build on `loop_parts`).
+Two authors wrote these: one the networks under jrecipe's own trainer (they build on `splits`), one
+people's own training loops (they build on `loop_parts`). A third wrote `mixed` afterwards.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from gallery.unseen import (
     batch_parts,
     by_layer,
     memory,
+    mixed,
     objects,
     padding,
     pictures,
@@ -45,11 +46,11 @@ _LOOPS = (averages, batch_parts, by_layer, memory, objects, padding, states, tar
 
 UNSEEN: tuple[Fault, ...] = tuple(
     dataclasses.replace(fault, name=f"unseen/{fault.name}", unseen=True)
-    for module in (*_NETWORKS, *_LOOPS)
+    for module in (*_NETWORKS, *_LOOPS, mixed)
     for fault in module.FAULTS
 )
 UNSEEN_HEALTHY: tuple[Healthy, ...] = tuple(
     dataclasses.replace(program, name=f"unseen/{program.name}", unseen=True)
-    for module in (*_NETWORKS, *_LOOPS)
+    for module in (*_NETWORKS, *_LOOPS, mixed)
     for program in module.HEALTHY
 )
