@@ -154,7 +154,9 @@ def measure_nearness(
     return sorted(found, key=lambda each: (-each.z, each.ratio))
 
 
-def judge_leak(split: str, found: Nearness, *, ways: int, dense: bool) -> Finding | None:
+def judge_leak(
+    split: str, found: Nearness, *, ways: int, dense: bool, ids: bool = False
+) -> Finding | None:
     """Judges a split: FAILED if it has near copies of training rows, None if not.
 
     Args:
@@ -162,11 +164,12 @@ def judge_leak(split: str, found: Nearness, *, ways: int, dense: bool) -> Findin
       found: where it stands out most.
       ways: number of ways that were tried.
       dense: whether rows repeat by nature; then only training rows tell what is too near.
+      ids: whether rows are whole numbers that name things, between which no distance is known.
     """
     share = found.hits / max(found.rows, 1)
     usual = found.train_hits / max(found.train_rows, 1)
     expected = max(usual, found.natural)
-    unnatural = found.cautious * found.rows < 0.5 and found.ratio <= 0.2
+    unnatural = found.cautious * found.rows < 0.5 and found.ratio <= 0.2 and not ids
     stands_out = found.z > (4.5 if ways <= 1 else 5) or (unnatural and found.z > 2.5)
     stands_out = stands_out and (share - expected) * found.rows >= 3 and share - expected >= 0.01
     everywhere = not dense and found.train_rows >= 100
@@ -334,6 +337,8 @@ def check_near_duplicates(context: Context) -> tuple[Finding, ...]:
     train = _only(points["train"], first)
     usual = nearest(train.values, train.values, NEIGHBOURS, same=True)
     dense = repeats_by_nature(train.inputs)
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(train.inputs)]
+    kind = {"dense": dense, "ids": all(x.dtype.kind in "iu" and x.ndim == 2 for x in leaves)}
     findings: list[Finding] = []
     best: dict[str, Nearness] = {}
     for name in points:
@@ -347,12 +352,12 @@ def check_near_duplicates(context: Context) -> tuple[Finding, ...]:
             continue
         near = nearest(each.values, train.values, NEIGHBOURS)
         found, finding = _judged(
-            name, measure_nearness("as they are", each, near, train, usual, kept), 1, dense
+            name, measure_nearness("as they are", each, near, train, usual, kept), 1, **kind
         )
         if finding is None and not dense:
             for way, near, own in _changed(context, {"train": train, name: each}, name):
                 other, finding = _judged(
-                    name, measure_nearness(way, each, near, train, own, kept), 6, dense
+                    name, measure_nearness(way, each, near, train, own, kept), 6, **kind
                 )
                 found = max(found, other, key=lambda one: one.z)
                 if finding is not None:
@@ -379,11 +384,11 @@ def check_near_duplicates(context: Context) -> tuple[Finding, ...]:
 
 
 def _judged(
-    name: str, measured: list[Nearness], ways: int, dense: bool
+    name: str, measured: list[Nearness], ways: int, **kind: bool
 ) -> tuple[Nearness, Finding | None]:
     """Returns the first ratio at which a split is judged to leak, else the first and None."""
     for each in measured:
-        finding = judge_leak(name, each, ways=ways, dense=dense)
+        finding = judge_leak(name, each, ways=ways, **kind)
         if finding is not None:
             return each, finding
     return measured[0], None

@@ -148,6 +148,9 @@ def test_judge_of_leaks():
     )
     assert judge().verdict is Verdict.FAILED
     assert judge(hits=2) is None
+    few = dataclasses.replace(FOUND, hits=4, rows=200, train_rows=400, cautious=0.0)
+    assert judge_leak("val", few, ways=1, dense=False) is not None
+    assert judge_leak("val", few, ways=1, dense=False, ids=True) is None  # tokens of short texts
     assert judge(train_hits=16) is None
     assert judge(natural=0.06, cautious=0.2) is None
     assert judge(hits=60, train_hits=130) is not None  # everywhere: the split came last
