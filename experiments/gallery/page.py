@@ -102,7 +102,7 @@ def page(
         "name says; the seeds of this table were not looked at before. *Unseen* are faults and",
         "programs by authors who had read neither the checks nor the rest of the gallery; what",
         "they scored when they were first run, before anything was mended for them, stands in",
-        "`experiments/gallery/unseen/__init__.py`. A right place is the component, or for the faults",
+        "`experiments/gallery/unseen/__init__.py`. A right place is the component, or for those",
         "that have one an exact parameter path, axis, split or rows.",
         "",
         "False alarms:",

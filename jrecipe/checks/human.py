@@ -123,7 +123,7 @@ def check_human(context: Context) -> Finding:
     if task.human is not None:
         rows, answers = map(np.asarray, task.human)
         every = context.split("val")[1]  # type: ignore[index]
-        chance = float(np.bincount(every).max() / len(every))
+        chance = _commonest(every)
         right = int((every[rows] == answers).sum())
         return judge_human(right=right, n=len(rows), chance=chance, person=True)
     train_inputs, train_targets = context.split("train", 20_000)  # type: ignore[misc]
@@ -135,6 +135,11 @@ def check_human(context: Context) -> Finding:
             verdict=Verdict.SKIPPED,
             finding="Nobody has answered yet, and inputs that are not finite have no neighbours.",
         )
-    chance = float(np.bincount(targets).max() / len(targets))
+    chance = _commonest(targets)
     right = int((found == targets).sum())
     return judge_human(right=right, n=len(targets), chance=chance, person=False)
+
+
+def _commonest(labels: np.ndarray) -> float:
+    """Returns the share of the most frequent label; labels may be negative, as -1 and 1."""
+    return float(np.unique(labels, return_counts=True)[1].max() / len(labels))

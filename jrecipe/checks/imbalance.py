@@ -260,6 +260,15 @@ def _classes(task: Task, labels: Mapping[str, np.ndarray]) -> tuple[Finding, ...
     )
 
 
+def _is_mask(task: Task, labels: int) -> bool:
+    """Tells whether there is one label for each pixel of a picture: its edge may never be drawn."""
+    shapes = [np.shape(leaf)[1:] for leaf in jax.tree.leaves(task.train.take(np.arange(1))[0])]
+    sizes = {
+        math.prod(shape[:2]) for shape in shapes if len(shape) in (2, 3) and min(shape[:2]) > 3
+    }
+    return labels in sizes
+
+
 def _numbers(task: Task, targets: Mapping[str, PyTree]) -> Finding:
     """Describes targets that are not classes: numbers, several labels, tokens."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(targets["train"])]
@@ -286,7 +295,7 @@ def _numbers(task: Task, targets: Mapping[str, PyTree]) -> Finding:
         ]
         bars = {names[i]: float(rates[i]) for i in np.argsort(-rates)[:40]}
         figure = Bars(title="Positive rate of each label", values=bars, xlabel="share of examples")
-        if never:
+        if never and not _is_mask(task, len(rates)):
             where = ", ".join(names[i] for i in np.flatnonzero((rates <= 0) | (rates >= 1))[:5])
             return Finding(
                 item=ITEM,

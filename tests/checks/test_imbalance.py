@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from programs import check, digits, first_cause, task
 
 import jrecipe as jr
+from jrecipe.checks.human import check_human
 from jrecipe.checks.imbalance import (
     check_imbalance,
     drift,
@@ -125,3 +126,26 @@ def test_healthy_targets_of_every_kind_are_described():
         findings = check(check_imbalance, subject)
         assert [finding.verdict for finding in findings] == [Verdict.PASSED]
         assert text in findings[0].finding
+
+
+def test_a_label_for_each_pixel_may_stay_the_same_but_others_may_not():
+    x, _ = digits()
+    ink = (x > 0).astype(np.float32)  # the edge of the pictures is always empty
+    splits = {"train": (x[:400].reshape(-1, 8, 8, 1), ink[:400])}
+    splits["val"] = (x[400:].reshape(-1, 8, 8, 1), ink[400:])
+    loss = jr.losses.multilabel_cross_entropy()
+    mask = check(check_imbalance, task(loss=loss, **splits))
+    assert mask[0].verdict is Verdict.PASSED
+    some = {name: (inputs, labels[:, :40]) for name, (inputs, labels) in splits.items()}
+    labels = check(check_imbalance, task(loss=loss, **some))
+    assert first_cause(labels) == "missing-class"
+
+
+def test_labels_may_be_minus_one_and_one():
+    x, y = digits()
+    sign = np.where(y > 4, 1, -1)
+    hinge = lambda outputs, targets: np.maximum(0, 1 - targets * outputs[:, 0])  # noqa: E731
+    subject = task(loss=hinge, train=(x[:400], sign[:400]), val=(x[400:600], sign[400:600]))
+    assert all(
+        f.suspects == () or f.suspects[0].cause != "raises" for f in check(check_human, subject)
+    )
