@@ -193,6 +193,12 @@ def _end(arm: ArmResult) -> float:
     return mean if np.isfinite(mean) else np.inf
 
 
+def _learned(arm: ArmResult) -> bool:
+    """Tells whether an arm lowered its training loss to half or less."""
+    end = arm.train_mean[0]
+    return bool(np.isfinite(end) and end < 0.5 * float(arm.train_start.mean()))
+
+
 def find_causes(context: Context, floor: float) -> tuple[Suspect, ...]:
     """Measures why a few examples are not learned; asked only once they are not.
 
@@ -355,6 +361,16 @@ def check_overfit_batch(context: Context) -> Finding:
             verdict=Verdict.SKIPPED,
             finding="The loss goes below 0 and its floor is unknown; declare Task.loss_floor.",
             evidence={"reached": _end(best)},
+        )
+    real = controls.arms["real"]
+    if context.foreign and not np.isfinite(_end(best)) and _learned(real):
+        return Finding(
+            item=ITEM,
+            check=CHECK,
+            verdict=Verdict.SKIPPED,
+            finding="At the one learning rate of the trainer, a few examples over and over diverge "
+            "while training on all of them works; a smaller rate would tell more.",
+            evidence={"reached": _end(best), "training_loss": real.train_mean[0]},
         )
     right = float("nan")
     answers = np.full(len(best.few), np.nan)

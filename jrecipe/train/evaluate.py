@@ -62,7 +62,7 @@ def mean_and_stderr(values: np.ndarray, weights: np.ndarray) -> tuple[float, flo
     values = np.where(weights > 0, values, 0.0)
     mean = float((values * weights).sum() / total)
     n = int((weights > 0).sum())
-    if n < 2:
+    if n < 2 or not np.isfinite(mean):
         return mean, float("nan")
     # Ratio estimator: linearised variance of sum(vw) / sum(w).
     residual = weights * (values - mean)
