@@ -30,7 +30,7 @@ from jrecipe.checks.step_explain import Explainer, Explanation, explain
 from jrecipe.checks.step_interventions import Interventions, duplication, intervene
 from jrecipe.checks.step_judge_explanation import judge_explanation
 from jrecipe.checks.step_judge_interventions import judge_duplication, judge_interventions
-from jrecipe.checks.step_judge_leaves import judge_leaves
+from jrecipe.checks.step_judge_leaves import judge_copied_units, judge_leaves
 from jrecipe.checks.step_judge_losses import judge_descent, judge_reported
 from jrecipe.checks.step_probe import (
     MalformedStepError,
@@ -209,6 +209,8 @@ def _check_foreign(probe: Probe, trace: Trace, batches: list[Batch]) -> Finding:
         gradients=sizes,
         visible=_visible(probe, long),
     )
+    shaped = [x.reshape(y.shape) for x, y in zip(trace.params[-1], probe.start, strict=True)]
+    troubles += judge_copied_units(probe.names, probe.start, shaped)
     if gradients is not None and sizes is not None:
         troubles += judge_cut(probe, gradients, moved, sizes, batches[0])
     if not any(moved):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from jrecipe.checks.equal_units import copies, many_copies
 from jrecipe.checks.step_trouble import Trouble
 
 
@@ -71,3 +74,37 @@ def judge_leaves(
             )
         )
     return troubles
+
+
+def judge_copied_units(
+    names: Sequence[str], start: Sequence[np.ndarray], end: Sequence[np.ndarray]
+) -> list[Trouble]:
+    """Judges units that start as copies of others and move as they do.
+
+    Args:
+      names: paths of the leaves.
+      start: their values before any update, in their own shapes.
+      end: the same after some updates.
+    """
+    stuck = []
+    for name, before, after in zip(names, start, end, strict=True):
+        if not many_copies(before) or np.array_equal(before, after):
+            continue
+        groups = copies(before)
+        twins = np.flatnonzero(groups != np.arange(len(groups)))
+        moved = np.abs(after.astype(np.float64) - before).max()
+        apart = np.abs(after[..., twins].astype(np.float64) - after[..., groups[twins]]).max()
+        if apart <= 1e-3 * moved:
+            stuck.append(name)
+    if not stuck:
+        return []
+    where = ", ".join(stuck[:4])
+    return [
+        Trouble(
+            certain=True,
+            cause="init-symmetric",
+            component="init",
+            where=where,
+            why=f"units of {where} start as copies of others and move exactly as they do",
+        )
+    ]

@@ -65,6 +65,7 @@ _REMEDIES = {
     "examples-ignored": "Let every example of the batch into the mean that is differentiated.",
     "frozen-parameters-move": "Mask the optimiser: optax.set_to_zero() for the frozen paths.",
     "gradients-accumulate": "Reset the sum of gradients after each update.",
+    "init-symmetric": "Draw the weights of every unit at random; tiled weights never part.",
     "labels-shifted": "Keep inputs and targets of a batch in one order inside the step.",
     "leaf-not-in-optimizer": "Give this parameter to the optimiser, or declare it as frozen.",
     "loss-clipped": "Clip the gradient's norm if anything, never the loss of an example.",

@@ -126,6 +126,20 @@ def test_copies_in_train_are_named_with_their_rows():
     assert findings[0].verdict is Verdict.PASSED
 
 
+@pytest.mark.parametrize("first", ["copied", "split"])
+def test_rows_that_were_copied_before_the_split_leak(first):
+    x, y = digits()
+    rows = np.arange(500)
+    if first == "copied":
+        rare = np.flatnonzero(y[:500] < 2)
+        rows = np.random.default_rng(0).permutation(np.concatenate([rows, rare]))
+    cut = len(rows) - 120
+    sides = {"train": rows[:cut], "val": rows[cut:]}
+    subject = task(**{name: (x[part], y[part]) for name, part in sides.items()})
+    findings = check(check_duplicates, subject)
+    assert (first_cause(findings) == "split-leakage") is (first == "copied")
+
+
 @pytest.mark.parametrize("kind", ["balanced", "all alike"])
 def test_rare_classes_may_be_repeated(kind):
     x, y = digits()

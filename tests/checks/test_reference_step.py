@@ -34,7 +34,7 @@ from jrecipe.checks.step_fit import (
 from jrecipe.checks.step_interventions import Interventions, beyond
 from jrecipe.checks.step_judge_explanation import judge_explanation
 from jrecipe.checks.step_judge_interventions import judge_duplication, judge_interventions
-from jrecipe.checks.step_judge_leaves import judge_leaves
+from jrecipe.checks.step_judge_leaves import judge_copied_units, judge_leaves
 from jrecipe.checks.step_judge_losses import judge_descent, judge_reported
 from jrecipe.checks.step_probe import MalformedStepError, reported_loss, step_once
 from jrecipe.checks.step_trouble import judge
@@ -274,6 +274,17 @@ def test_factors(factors: tuple[float, ...], default: bool, cause: str) -> None:
     explanation = Explanation(kind="declared", fit=fit, default=default)
     causes = [t.cause for t in judge_explanation(explanation, NAMES, batch=32, width=10)]
     assert causes == ([cause] if cause else [])
+
+
+def test_copied_units() -> None:
+    rng = np.random.default_rng(0)
+    leaf = rng.normal(size=(6, 8)).astype(np.float32)
+    tiled = np.repeat(leaf[:, :4], 2, axis=1)
+    (trouble,) = judge_copied_units(["w"], [tiled], [tiled * 1.1])
+    assert (trouble.cause, trouble.where) == ("init-symmetric", "w")
+    assert not judge_copied_units(["w"], [tiled], [tiled + 0.1 * leaf])  # they part
+    assert not judge_copied_units(["w"], [tiled], [tiled])  # they do not move
+    assert not judge_copied_units(["w"], [leaf], [leaf * 1.1])
 
 
 def test_interventions() -> None:
