@@ -37,10 +37,11 @@ def everything(seeds: Sequence[int], healthy_seeds: Sequence[int]):
     from gallery.healthy import HEALTHY
     from gallery.real import REAL
     from gallery.runs import planned
-    from gallery.unseen import UNSEEN, UNSEEN_HEALTHY
+    from gallery.unseen import EXAMS
 
-    faults, odd = (*FAULTS, *REAL, *UNSEEN), (*HEALTHY, *UNSEEN_HEALTHY)
-    runs = planned(faults, BASES, odd, seeds, healthy_seeds)
+    runs = [*planned((*FAULTS, *REAL), BASES, HEALTHY, seeds, healthy_seeds)]
+    for exam in EXAMS:
+        runs += planned(exam.faults, {}, exam.healthy, (exam.seed,), (exam.seed,))
     return {run.key: (run, build) for run, build in runs}
 
 
@@ -142,10 +143,15 @@ def main() -> None:
     from gallery.real import REAL
     from gallery.runs import load
     from gallery.tally import cases
-    from gallery.unseen import UNSEEN
+    from gallery.unseen import EXAMS, UNSEEN
 
     results = load(Path(arguments.results))
-    found = cases((*FAULTS, *REAL, *UNSEEN), results, BASES, arguments.seeds)
+    found = cases(
+        (*FAULTS, *REAL, *UNSEEN),
+        results,
+        BASES,
+        (*arguments.seeds, *(exam.seed for exam in EXAMS)),
+    )
     planned = everything(arguments.seeds, arguments.healthy_seeds)
     missing = len(set(planned) - set(results))
     text = page(

@@ -17,13 +17,15 @@ The second exam (`mixed`), at seed 106, again before anything was mended for it 
 17 of 20; pairs 31 of 40. False alarms: 2 of 20 twins, 4 of 24 odd programs, four of these six from
 two mistakes that are mended (masks written as labels, labels of -1 and 1).
 
-Two authors wrote the first: one the networks under jrecipe's own trainer (they build on `splits`), one
-people's own training loops (they build on `loop_parts`). A third wrote `mixed` afterwards.
+Two authors wrote the first: one the networks under jrecipe's own trainer (they build on `splits`),
+one people's own training loops (they build on `loop_parts`).
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from types import ModuleType
 
 from gallery.program import Fault, Healthy
 from gallery.unseen import (
@@ -49,13 +51,38 @@ from gallery.unseen import (
 _NETWORKS = (pictures, ratings, regression, signals, tables, tags, texts)
 _LOOPS = (averages, batch_parts, by_layer, memory, objects, padding, states, targets, updates)
 
-UNSEEN: tuple[Fault, ...] = tuple(
-    dataclasses.replace(fault, name=f"unseen/{fault.name}", unseen=True)
-    for module in (*_NETWORKS, *_LOOPS, mixed)
-    for fault in module.FAULTS
-)
-UNSEEN_HEALTHY: tuple[Healthy, ...] = tuple(
-    dataclasses.replace(program, name=f"unseen/{program.name}", unseen=True)
-    for module in (*_NETWORKS, *_LOOPS, mixed)
-    for program in module.HEALTHY
-)
+
+@dataclasses.dataclass(frozen=True)
+class Exam:
+    """Programs by authors who did not know the checks, run once before anything was mended.
+
+    Attributes:
+      faults: with their twins.
+      healthy: odd ones.
+      seed: at which they were run.
+    """
+
+    faults: tuple[Fault, ...]
+    healthy: tuple[Healthy, ...]
+    seed: int
+
+
+def _exam(modules: Sequence[ModuleType], seed: int) -> Exam:
+    return Exam(
+        faults=tuple(
+            dataclasses.replace(fault, name=f"unseen/{fault.name}", unseen=True)
+            for module in modules
+            for fault in module.FAULTS
+        ),
+        healthy=tuple(
+            dataclasses.replace(program, name=f"unseen/{program.name}", unseen=True)
+            for module in modules
+            for program in module.HEALTHY
+        ),
+        seed=seed,
+    )
+
+
+EXAMS = (_exam((*_NETWORKS, *_LOOPS), 105), _exam((mixed,), 106))
+UNSEEN: tuple[Fault, ...] = tuple(fault for exam in EXAMS for fault in exam.faults)
+UNSEEN_HEALTHY: tuple[Healthy, ...] = tuple(p for exam in EXAMS for p in exam.healthy)
