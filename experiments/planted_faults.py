@@ -26,8 +26,8 @@ from pathlib import Path
 
 from gallery.program import CONFIRMING, TUNING
 
-SEEDS = (110, 111, 112)  # none of these was looked at while tolerances were set
-HEALTHY_SEEDS = (110,)
+SEEDS = (111, 112, 113)  # none of these was looked at while tolerances were set
+HEALTHY_SEEDS = (111,)
 
 
 def everything(seeds: Sequence[int], healthy_seeds: Sequence[int]):

@@ -164,7 +164,8 @@ def judge_leak(
       found: where it stands out most.
       ways: number of ways that were tried.
       dense: whether rows repeat by nature; then only training rows tell what is too near.
-      ids: whether rows are whole numbers that name things, between which no distance is known.
+      ids: whether some inputs name things, as words: then the same words in another order count as
+        near, and between short texts are a coincidence.
     """
     share = found.hits / max(found.rows, 1)
     usual = found.train_hits / max(found.train_rows, 1)
@@ -338,7 +339,7 @@ def check_near_duplicates(context: Context) -> tuple[Finding, ...]:
     usual = nearest(train.values, train.values, NEIGHBOURS, same=True)
     dense = repeats_by_nature(train.inputs)
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(train.inputs)]
-    kind = {"dense": dense, "ids": all(x.dtype.kind in "iu" and x.ndim == 2 for x in leaves)}
+    kind = {"dense": dense, "ids": any(x.dtype.kind in "iu" and x.ndim == 2 for x in leaves)}
     findings: list[Finding] = []
     best: dict[str, Nearness] = {}
     for name in points:
