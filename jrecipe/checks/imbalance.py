@@ -213,7 +213,10 @@ def _classes(task: Task, labels: Mapping[str, np.ndarray]) -> tuple[Finding, ...
             )
         distance, p = drift(train, other)
         evidence |= {f"{name}_share_distance": distance, f"{name}_share_p": p}
-        if judge_drift(distance=distance, p=p, ordered=task.ordered_data) is Verdict.WARNED:
+        # Rare classes that are meant are often looked at in a balanced split.
+        balanced = task.imbalance_intended and prior_entropy(other) > entropy
+        meant = task.ordered_data or balanced
+        if judge_drift(distance=distance, p=p, ordered=meant) is Verdict.WARNED:
             gap = other / max(other.sum(), 1) - train / max(train.sum(), 1)
             worst = int(np.argmax(np.abs(gap)))
             warn(
@@ -267,6 +270,18 @@ def _is_mask(task: Task, labels: int) -> bool:
         math.prod(shape[:2]) for shape in shapes if len(shape) in (2, 3) and min(shape[:2]) > 3
     }
     return labels in sizes
+
+
+def _moved(train: np.ndarray, other: np.ndarray) -> float:
+    """Returns how far numbers lie from training's, in deviations; 0 unless far and no accident."""
+    a, b = (x.reshape(len(x), -1).astype(np.float64).mean(axis=1) for x in (train, other))
+    if len(a) < 20 or len(b) < 20 or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return 0.0
+    if a.std() == 0:
+        return 0.0
+    shift = float((b.mean() - a.mean()) / a.std())
+    error = math.sqrt(1 / len(a) + max(1.0, (b.std() / a.std()) ** 2) / len(b))
+    return shift if abs(shift) > max(0.5, 6 * error) else 0.0
 
 
 def _numbers(task: Task, targets: Mapping[str, PyTree]) -> Finding:
@@ -328,6 +343,26 @@ def _numbers(task: Task, targets: Mapping[str, PyTree]) -> Finding:
         said = "No target is finite (see A2)."
         return Finding(item=ITEM, check=CHECK, verdict=Verdict.SKIPPED, finding=said)
     mean, std = float(numbers.mean()), float(numbers.std())
+    for name, other in targets.items():
+        moved = _moved(values, np.asarray(jax.tree.leaves(other)[0]))
+        if name != "train" and not task.ordered_data and moved:
+            why = f"{name} targets lie {moved:+.2f} deviations of training from its mean"
+            return Finding(
+                item=ITEM,
+                check=CHECK,
+                verdict=Verdict.WARNED,
+                evidence={"mean": mean, "std": std, "split": name, "shift_in_std": moved},
+                finding=f"The splits have other targets: {why}.",
+                remedy="Prepare targets alike in every split; declare ordered_data if they drift.",
+                suspects=(
+                    Suspect(
+                        cause="prepared-differently",
+                        component="split",
+                        where=f"{name} targets",
+                        why=why,
+                    ),
+                ),
+            )
     low, median, high = (float(q) for q in np.quantile(numbers, (0.01, 0.5, 0.99)))
     skew = float((((numbers - mean) / std) ** 3).mean()) if std > 0 else 0.0
     return Finding(

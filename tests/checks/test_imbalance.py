@@ -149,3 +149,24 @@ def test_labels_may_be_minus_one_and_one():
     assert all(
         f.suspects == () or f.suspects[0].cause != "raises" for f in check(check_human, subject)
     )
+
+
+@pytest.mark.parametrize("declared", [False, True])
+def test_a_long_tail_that_is_meant_may_be_looked_at_in_balance(declared):
+    x, y = digits()
+    rng = np.random.default_rng(0)
+    tail = np.flatnonzero(rng.random(1200) < 0.7 ** y[:1200].astype(float))
+    subject = task(train=(x[tail], y[tail]), val=(x[1200:], y[1200:]), imbalance_intended=declared)
+    causes = {s.cause for f in check(check_imbalance, subject) for s in f.suspects}
+    assert ("prepared-differently" in causes) is not declared
+
+
+@pytest.mark.parametrize("moved", [0.0, 0.8])
+def test_numbers_that_one_split_has_elsewhere(moved):
+    x, y = digits()
+    numbers = ((y - y.mean()) / y.std()).astype(np.float32)
+    splits = {"train": (x[:700], numbers[:700]), "val": (x[700:], numbers[700:] + moved)}
+    findings = check(check_imbalance, task(loss=jr.losses.l2(), **splits))
+    assert (first_cause(findings) == "prepared-differently") is (moved > 0)
+    later = check(check_imbalance, task(loss=jr.losses.l2(), ordered_data=True, **splits))
+    assert later[0].verdict is Verdict.PASSED
