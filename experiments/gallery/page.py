@@ -73,7 +73,7 @@ def page(
         "```",
         f"python experiments/planted_faults.py --seeds {' '.join(map(str, seeds))} "
         f"--healthy-seeds {' '.join(map(str, healthy_seeds))}"
-        f"{' --rules 0.25' if asked else ''} --out docs/faults.md",
+        f"{' --rules 0.2' if asked else ''} --out docs/faults.md",
         "```",
         "",
         *(() if not missing else (f"{missing} runs of it were not made yet.", "")),
