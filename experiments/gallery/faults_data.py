@@ -571,6 +571,6 @@ FAULTS: tuple[Fault, ...] = (
     plant("upright/labels-not-turned", labels_not_turned, upright,
           "targets follow inputs", "augmentation-breaks-labels", "augmentation"),
     plant("regression/source-augments", source_augments, regression,
-          "a row is the same whenever it is read", "augmentation-active hidden-randomness",
+          "a row is the same whenever it is read", "hidden-randomness",
           "data augmentation", "train"),
 )  # fmt: skip

@@ -66,7 +66,7 @@ def standing(hops: np.ndarray) -> int:
       (2, 0)
     """
     largest = float(hops.max(initial=0.0))
-    if not np.isfinite(largest) or largest == 0:
+    if not np.isfinite(largest) or largest == 0 or len(hops) < 6:
         return 0
     last = int(np.flatnonzero(hops > 1e-4 * largest)[-1]) + 1
     return last if 2 * last <= len(hops) + 2 else 0

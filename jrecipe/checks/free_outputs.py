@@ -62,6 +62,6 @@ def resting_loss(loss: LossFunction, outputs: PyTree, targets: PyTree) -> float 
         return None
     centre = found.x.reshape(shape).mean(axis=0).ravel()
     away = found.x - np.resize(centre, found.x.shape)
-    further = ask(found.x + away)[0]
+    further = ask(found.x + 2.0 * away)[0]
     rises = further - found.fun
-    return float(found.fun) if rises > 0.05 * max(fallen, 1e-6) else None
+    return float(found.fun) if rises > 0.02 * max(fallen, 1e-6) else None

@@ -32,7 +32,9 @@ def jrecipe(*args: object) -> Result:
 
 def process(*args: object, cwd: Path, before: str = "") -> subprocess.Popen[str]:
     """Starts the command in a process of its own, after running `before` in it."""
-    path = f"import sys; sys.path.insert(0, {str(ROOT)!r})"
+    # A shell that runs the tests in the background has children ignore Ctrl-C.
+    path = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    path += f"import sys; sys.path.insert(0, {str(ROOT)!r})"
     code = f"{path}\n{before}\nfrom jrecipe.cli import main\nmain()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, args)],
