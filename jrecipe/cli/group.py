@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from jrecipe.cli.ctrl_c import listen
 from jrecipe.cli.stop import BAD_INPUT, INTERRUPTED, StopError, os_stop, say_stop
 from jrecipe.types import TaskError
 
@@ -78,6 +79,8 @@ class LazyGroup(click.Group):
     ) -> int:
         """Runs the command line and, unless `standalone_mode` is off, exits with its code."""
         arguments = tuple(sys.argv[1:] if args is None else args)
+        if standalone_mode:
+            listen()
         code = self._run(arguments, extra)
         if standalone_mode and code == INTERRUPTED:
             # Computations may still run in threads of XLA, and it can crash if Python ends first.

@@ -7,12 +7,14 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from cli_runs import finish, jrecipe, process, write_classes
 
+from jrecipe.cli.ctrl_c import interrupt
 from jrecipe.train import checkpoint_steps
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and limits")
@@ -109,3 +111,18 @@ def test_a_full_disk_loses_nothing(tmp_path):
         assert (disk / "out" / "report.html").exists()
     finally:
         subprocess.run(["umount", str(disk)], check=False)
+
+
+def test_ctrl_c_in_a_callback_that_forgets_it_comes_again():
+    def _xla_gc_callback():
+        return sys._getframe()
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupt(signal.SIGINT, sys._getframe())
+        interrupt(signal.SIGINT, _xla_gc_callback())  # not raised here, but soon
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(5)
+    finally:
+        signal.signal(signal.SIGINT, before)
