@@ -24,19 +24,19 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "de
 
 # Of the many cases of these files the default run takes every n-th; `-m slow` takes the others.
 _THIN = {
-    "test_augmentation_aligned.py": 3,
-    "test_bad_tasks.py": 6,
+    "test_augmentation_aligned.py": 5,
+    "test_bad_tasks.py": 8,
     "test_gallery_programs.py": 5,
-    "test_gradient_flow.py": 3,
+    "test_gradient_flow.py": 5,
     "test_label_noise.py": 6,
     "test_labels_aligned.py": 3,
-    "test_layers.py": 5,
+    "test_layers.py": 7,
     "test_loss_function.py": 5,
     "test_near_duplicates.py": 3,
-    "test_optimizer.py": 3,
-    "test_reference_step.py": 8,
-    "test_shortcuts.py": 3,
-    "test_train_eval.py": 4,
+    "test_optimizer.py": 5,
+    "test_reference_step.py": 10,
+    "test_shortcuts.py": 4,
+    "test_train_eval.py": 6,
 }
 
 
