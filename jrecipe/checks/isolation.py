@@ -9,7 +9,8 @@ takes the same version are a block, and an example whose blocks are {0, 3}, {1, 
 the same result in passes 0 and 3, whatever the others do. No two examples have the same blocks, and
 all have the same number of them; so every other example changes somewhere inside a block, and every
 ordered pair is decided. Of 6 passes there are 90 such partitions into three blocks: 6 passes decide
-all 992 pairs of 32 examples.
+all 992 pairs of 32 examples. Decided means compared under two values of the one example: a leak
+that these two values do not show, as that of a sign which both share, is not seen.
 """
 
 from __future__ import annotations

@@ -333,6 +333,7 @@ def test_predictions_that_stand_still_early_are_told_from_a_run_that_is_over():
     assert standing(hops[::-1]) == 0
     assert standing(hops + 0.01) == 0
     assert standing(np.zeros(6)) == 0
+    assert standing(np.array([1.0])) == 0  # a run that its budget cut short
 
 
 @given(seed=st.integers(0, 2**31 - 1))

@@ -161,12 +161,12 @@ def test_a_long_tail_that_is_meant_may_be_looked_at_in_balance(declared):
     assert ("prepared-differently" in causes) is not declared
 
 
-@pytest.mark.parametrize("moved", [0.0, 0.8])
+@pytest.mark.parametrize("moved", [0.0, 0.4, 0.8])  # 0.4 is no accident, but small
 def test_numbers_that_one_split_has_elsewhere(moved):
     x, y = digits()
     numbers = ((y - y.mean()) / y.std()).astype(np.float32)
     splits = {"train": (x[:700], numbers[:700]), "val": (x[700:], numbers[700:] + moved)}
     findings = check(check_imbalance, task(loss=jr.losses.l2(), **splits))
-    assert (first_cause(findings) == "prepared-differently") is (moved > 0)
+    assert (first_cause(findings) == "prepared-differently") is (moved > 0.5)
     later = check(check_imbalance, task(loss=jr.losses.l2(), ordered_data=True, **splits))
     assert later[0].verdict is Verdict.PASSED
