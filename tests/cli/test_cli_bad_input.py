@@ -131,6 +131,10 @@ def test_the_traceback_is_there_for_those_who_ask(tmp_path):
         (("fit", "t.csv", "--resume", "--out", "o"), ("--resume", "--out o", "holds no run")),
         (("cook", "t.csv", "--resume", "--out", "o"), ("--resume", "--out o", "holds no run")),
         (("check", "t.csv", "--only", "B4,X9"), ("--only B4,X9", "'X9'", "there are A1")),
+        (
+            ("check", "t.csv", "--sarif", "no/x.sarif"),
+            ("--sarif no/x.sarif", "folder no", "another one"),
+        ),
         (("check", "t.csv", "--ignore", "spam"), ("ignore", "'spam'", "causes are")),
         (("cook", "t.csv", "--ignore", "spam"), ("ignore", "'spam'", "causes are")),
         (("cook", "t.csv", "--human", "no.json"), ("--human no.json", '"rows"')),
