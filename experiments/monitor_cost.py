@@ -4,17 +4,16 @@ Question: by how much does a run take longer with `monitor=True`, compilation as
 without it alternate in one process, after one of each to warm up; the updates are the same to the
 bit.
 
-Command: python experiments/monitor_cost.py --rounds 3
-Hardware: 2 cores of an AMD EPYC, JAX 0.10.2, beside other work, so that ratios of runs of about a
-second scatter by a fifth; a quiet machine has not measured it yet.
+Command: python experiments/monitor_cost.py --rounds 7
+Hardware: 2 cores of an AMD EPYC, JAX 0.10.2, nothing else running.
 Result:
 
 | program | updates | seconds without | looks | ratio: median (least to most) |
 | --- | --- | --- | --- | --- |
-| digits MLP | 20000 | 0.91 | 24 | 1.161 (0.973 to 1.326) |
-| digits CNN, BatchNorm, dropout | 600 | 0.24 | 6 | 0.961 (0.861 to 1.038) |
-| character transformer | 1500 | 0.55 | 11 | 1.208 (0.999 to 1.304) |
-| sequence tagger | 6000 | 2.12 | 49 | 0.966 (0.933 to 0.996) |
+| digits MLP | 100000 | 3.00 | 62 | 1.035 (0.979 to 1.093) |
+| digits CNN, BatchNorm, dropout | 9000 | 1.81 | 28 | 1.010 (0.955 to 1.087) |
+| character transformer | 15000 | 3.88 | 29 | 1.046 (1.000 to 1.110) |
+| sequence tagger | 15000 | 3.48 | 46 | 1.134 (0.967 to 1.369) |
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ from gallery.bases_sequences import char_lm, tagger
 import jrecipe as jr
 
 PROGRAMS: dict[str, tuple[Callable[[int], jr.Task], int]] = {
-    "digits MLP": (digits_mlp, 20_000),
-    "digits CNN, BatchNorm, dropout": (digits_cnn, 600),
-    "character transformer": (char_lm, 1_500),
-    "sequence tagger": (tagger, 6_000),
+    "digits MLP": (digits_mlp, 100_000),
+    "digits CNN, BatchNorm, dropout": (digits_cnn, 9_000),
+    "character transformer": (char_lm, 15_000),
+    "sequence tagger": (tagger, 15_000),
 }
 
 

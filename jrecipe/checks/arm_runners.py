@@ -14,7 +14,7 @@ from jrecipe import losses
 from jrecipe.checks.arm_data import ArmData
 from jrecipe.checks.arms import STRIDE, Arm
 from jrecipe.task import Task, Trainer
-from jrecipe.train.compiled import jit_once, scans_well
+from jrecipe.train.compiled import jit_for_hundreds, jit_once, scans_well
 from jrecipe.train.evaluate import mean_and_stderr
 from jrecipe.train.frozen import path_name
 from jrecipe.train.reference import optimizer_of
@@ -142,13 +142,13 @@ class OwnRunner:
                 return jax.lax.scan(lambda s, r: update(s, r, knob, data), state, rows)
 
             over_arms = (0, 0, 0, None)
-            self._advance = jax.jit(jax.vmap(stretch, over_arms), donate_argnums=0)
+            self._advance = jit_for_hundreds(jax.vmap(stretch, over_arms), donate_argnums=0)
             self._probe = jit_once(jax.vmap(outputs, (0, None, 0)))
             self._score = jit_once(jax.vmap(score, (0, 0, None)))
         else:
             self.states = [jit_once(start)(*one) for one in starts]
             self.knobs = knobs
-            self._advance = jax.jit(update, donate_argnums=0)
+            self._advance = jit_for_hundreds(update, donate_argnums=0)
             self._probe = jit_once(outputs)
             self._score = jit_once(score)
             self.states = [jax.tree.map(jnp.copy, state) for state in self.states]

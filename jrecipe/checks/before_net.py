@@ -123,23 +123,31 @@ def judge_alike(difference: Difference, *, ordered: bool, augmented: bool = Fals
       augmented: training inputs were changed at random, which may move means and spreads a little.
 
     Returns:
-      FAILED if the whole split is on another scale or shifted, WARNED if single features are.
+      FAILED if the whole split is on another scale or shifted; WARNED if it is so by less, though
+      by no accident, or if single features are.
     """
-    slack = 5 * difference.noise
     factor = 20.0 if ordered else 2.0 if augmented else 1.5
     # The median over features says more than all entries together, where one wild column decides.
     ratio = difference.scale if math.isnan(difference.spread) else difference.spread
-    if abs(math.log(max(ratio, 1e-30))) > math.log(factor) + slack:
+    apart = abs(math.log(max(ratio, 1e-30)))
+    if apart > math.log(factor) + difference.chance_spread:
         return Verdict.FAILED
     if ordered:
         return Verdict.PASSED
-    if difference.shift > (1.0 if augmented else 0.5) + slack:
+    if difference.shift > (1.0 if augmented else 0.5) + difference.chance_shift:
         return Verdict.FAILED
     if augmented:
         return Verdict.PASSED
-    alone = abs(difference.feature_shift) > 5 + slack
-    alone |= abs(math.log(max(difference.feature_spread, 1e-30))) > math.log(10) + 2 * slack
-    return Verdict.WARNED if alone or difference.moved >= 0.05 else Verdict.PASSED
+    apart_a_little = apart > max(math.log(1.15), difference.chance_spread)
+    apart_a_little |= difference.shift > max(0.2, difference.chance_shift)
+    apart_a_little |= difference.moved >= 0.05 or _one_feature_differs(difference)
+    return Verdict.WARNED if apart_a_little else Verdict.PASSED
+
+
+def _one_feature_differs(difference: Difference) -> bool:
+    slack = 5 * difference.noise
+    moved = abs(difference.feature_shift) > 5 + slack
+    return moved or abs(math.log(max(difference.feature_spread, 1e-30))) > math.log(10) + 2 * slack
 
 
 def judge_ids(*, unseen: float, chance: float, ordered: bool) -> Verdict:
@@ -323,7 +331,11 @@ def _alike(
 
 def _what_differs(difference: Difference, verdict: Verdict) -> tuple[str, str]:
     """Says what differs most, and where: the whole leaf, or one feature."""
-    if verdict is Verdict.FAILED or difference.moved >= 0.05:
+    if (
+        verdict is Verdict.FAILED
+        or difference.moved >= 0.05
+        or not _one_feature_differs(difference)
+    ):
         text = f"{difference.scale:.3g} times the scale of train"
         if not math.isnan(difference.shift):
             text += f", means shifted by {difference.shift:.2g} standard deviations"

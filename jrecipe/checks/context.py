@@ -240,14 +240,31 @@ class Context:
     def decay_share(self) -> float:
         """How much of the first update comes from the weights; needs a model and own trainer."""
         params, state = self.variables()
-        loss_fn = make_loss_fn(simplified(self.task).model, self.task.loss)
-        batch = self.batch()
+        grads = self.gradient(params, state, self.batch())[1]
+        return decay_share(optimizer_of(self.task), grads, params)
 
-        def mean_loss(params: PyTree) -> Array:
+    @functools.cached_property
+    def _gradient(self) -> Any:
+        loss_fn = make_loss_fn(simplified(self.task).model, self.task.loss)
+
+        def mean_loss(params: PyTree, state: PyTree, batch: Batch) -> Array:
             value, weight, _ = loss_fn(params, state, batch, self.key)
             return (value * weight).sum() / jnp.maximum(weight.sum(), 1e-8)
 
-        return decay_share(optimizer_of(self.task), jit_once(jax.grad(mean_loss))(params), params)
+        return jit_once(jax.value_and_grad(mean_loss, allow_int=True))
+
+    def gradient(self, params: PyTree, state: PyTree, batch: Batch) -> tuple[Array, PyTree]:
+        """Returns `(loss, gradient)` of the mean loss in training, dropout off; needs a model.
+
+        Args:
+          params: parameters of the model.
+          state: its other state.
+          batch: of the length of `batch()`, as each other length compiles anew.
+
+        Returns:
+          the loss float32[] and a tree as `params`; float0 where a leaf is of integers.
+        """
+        return self._gradient(params, state, batch)
 
     @functools.cached_property
     def controls(self) -> Controls:

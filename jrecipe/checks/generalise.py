@@ -20,6 +20,7 @@ from jrecipe.checks.dependencies import batch_length, judge_dependencies, measur
 from jrecipe.checks.exact_eval import key_gap
 from jrecipe.checks.probing import disagreement, rounding, trained_state, visible_variables
 from jrecipe.checks.result import Finding, Suspect, Verdict
+from jrecipe.train.compiled import jit_once
 from jrecipe.types import PyTree
 
 ITEM, CHECK = "B13", "generalise"
@@ -165,7 +166,7 @@ def _own_forms(
         gaps["eager"] = disagreement(together, apply(inputs))
     if all(np.ndim(leaf) > 0 and len(leaf) == _count(inputs) for leaf in jax.tree.leaves(together)):
         with contextlib.suppress(NotImplementedError):  # a callback without a batching rule
-            gaps["vmap"] = disagreement(together, jax.jit(jax.vmap(single))(inputs))
+            gaps["vmap"] = disagreement(together, jit_once(jax.vmap(single))(inputs))
     devices = jax.devices()
     usable = max(k for k in range(1, len(devices) + 1) if _count(inputs) % k == 0)
     if usable > 1:

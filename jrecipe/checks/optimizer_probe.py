@@ -16,10 +16,8 @@ import numpy as np
 import optax
 
 from jrecipe.checks.context import Context
-from jrecipe.checks.controls import simplified
 from jrecipe.train.compiled import jit_once
 from jrecipe.train.frozen import frozen_mask, path_name
-from jrecipe.train.step import make_loss_fn
 from jrecipe.types import PyTree
 
 RUNS = 9  # optimisers that run beside one another
@@ -82,20 +80,8 @@ def describe(params: PyTree, grads: PyTree, frozen: Sequence[str]) -> tuple[Leaf
 
 def first_gradient(context: Context) -> tuple[PyTree, PyTree]:
     """Returns `(params, gradient)` of the task's model for the first batch; needs a model."""
-
-    def measure() -> tuple[PyTree, PyTree]:
-        task = context.task
-        params, state = context.variables()
-        loss_fn = make_loss_fn(simplified(task).model, task.loss)
-        batch = context.batch()
-
-        def mean_loss(params: PyTree) -> jax.Array:
-            value, weight, _ = loss_fn(params, state, batch, context.key)
-            return (value * weight).sum() / jnp.maximum(weight.sum(), 1e-8)
-
-        return params, jit_once(jax.grad(mean_loss))(params)
-
-    return context.once("optimizer_probe.first_gradient", measure)
+    params, state = context.variables()
+    return params, context.gradient(params, state, context.batch())[1]
 
 
 class Probe:

@@ -13,7 +13,6 @@ import numpy as np
 from jrecipe import losses
 from jrecipe.checks.arms import ArmResult
 from jrecipe.checks.context import Context
-from jrecipe.checks.controls import simplified
 from jrecipe.checks.examples import describe_target, gallery
 from jrecipe.checks.free_outputs import resting_loss
 from jrecipe.checks.laws import is_distribution
@@ -21,7 +20,6 @@ from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 from jrecipe.figures import Curves, Figure
 from jrecipe.train.compiled import jit_once
 from jrecipe.train.frozen import path_name
-from jrecipe.train.step import make_loss_fn
 from jrecipe.types import Batch, LossFunction, PyTree
 
 ITEM, CHECK = "B8", "overfit-one-batch"
@@ -319,13 +317,7 @@ def _unmoved(context: Context, arm: ArmResult) -> list[Suspect]:
         return [Suspect(cause="learning-rate-too-low", component="optimizer", why=why)]
     if not context.foreign and context.model is not None and still:
         params, state = context.variables()
-        loss_fn, batch = make_loss_fn(simplified(task).model, task.loss), context.controls.few
-
-        def mean_loss(params: PyTree) -> jax.Array:
-            value, weight, _ = loss_fn(params, state, batch, context.key)
-            return (value * weight).sum() / jnp.maximum(weight.sum(), 1e-8)
-
-        grads = jit_once(jax.grad(mean_loss))(params)
+        grads = context.gradient(params, state, context.controls.few)[1]
         reached = {
             path_name(path)
             for path, leaf in jax.tree_util.tree_leaves_with_path(grads)

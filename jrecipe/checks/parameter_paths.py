@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jrecipe.checks.context import Context
-from jrecipe.checks.controls import simplified
-from jrecipe.train.compiled import jit_once
 from jrecipe.train.frozen import path_name
-from jrecipe.train.step import make_loss_fn
-from jrecipe.types import Array, Batch, PyTree
+from jrecipe.types import Batch, PyTree
 
 ITEM, CHECK = "G18", "gradient-flow"
 Leaves = Mapping[str, np.ndarray]  # path -> array
@@ -38,19 +34,8 @@ def other_params(context: Context) -> list[PyTree]:
 def loss_gradient(context: Context) -> Callable[[PyTree, PyTree, Batch], tuple[float, Leaves]]:
     """Returns `(params, state, batch) -> (loss, gradients by path)`, in training, dropout out."""
 
-    def build() -> Any:
-        loss_fn = make_loss_fn(simplified(context.task).model, context.task.loss)
-
-        def mean_loss(params: PyTree, state: PyTree, batch: Batch) -> Array:
-            value, weight, _ = loss_fn(params, state, batch, context.key)
-            return (value * weight).sum() / jnp.maximum(weight.sum(), 1e-8)
-
-        return jit_once(jax.value_and_grad(mean_loss, allow_int=True))
-
-    run = context.once("gradient-of-loss", build)
-
     def gradient(params: PyTree, state: PyTree, batch: Batch) -> tuple[float, Leaves]:
-        value, grads = run(params, state, batch)
+        value, grads = context.gradient(params, state, batch)
         pairs = jax.tree_util.tree_leaves_with_path(grads)
         return float(value), {
             path_name(path): np.asarray(leaf).astype(np.float64)

@@ -10,6 +10,7 @@ import numpy as np
 from jrecipe.checks.probing import same_structure
 from jrecipe.types import Array
 
+_PARTS, _PARTED = 16, 512  # random parts of training, and the features looked at in them
 _MIXED = 0.1  # share of entries off the commonest value from which a feature is compared by itself
 
 
@@ -27,6 +28,8 @@ class Difference:
       feature_shift: its difference of means in training standard deviations, with its sign.
       feature_spread: its ratio of standard deviations.
       noise: standard error of a difference of means, in standard deviations.
+      chance_shift: how far `shift` may come by accident, from random parts of training.
+      chance_spread: the same for |log `spread`|.
     """
 
     scale: float
@@ -37,6 +40,8 @@ class Difference:
     feature_shift: float
     feature_spread: float
     noise: float
+    chance_shift: float
+    chance_spread: float
 
 
 def compare(train: Array, other: Array, seed: int = 0, features: int = 4096) -> Difference:
@@ -71,10 +76,11 @@ def compare(train: Array, other: Array, seed: int = 0, features: int = 4096) -> 
             feature_shift=0.0,
             feature_spread=1.0,
             noise=noise,
+            chance_shift=5 * noise,
+            chance_spread=5 * noise,
         )
-    std = a[:, use].std(axis=0)
-    shift = (b[:, use].mean(axis=0) - a[:, use].mean(axis=0)) / std
-    spread = b[:, use].std(axis=0) / std
+    shift, spread = _moments(a[:, use], b[:, use])
+    chance = _chance(a[:, use], len(b), noise, seed)
     strange = np.maximum(np.abs(shift) / 5, np.abs(np.log(np.maximum(spread, 1e-9))) / np.log(10))
     worst = int(np.argmax(strange))
     # Unequal spreads widen the error of the mean beyond that of equal ones.
@@ -88,6 +94,8 @@ def compare(train: Array, other: Array, seed: int = 0, features: int = 4096) -> 
         feature_shift=float(shift[worst]),
         feature_spread=float(spread[worst]),
         noise=noise,
+        chance_shift=chance[0],
+        chance_spread=chance[1],
     )
 
 
@@ -119,6 +127,36 @@ def leaves_in_common(train: object, other: object) -> list[tuple[str, np.ndarray
         for (path, a), b in pairs
         if np.shape(a)[1:] == np.shape(b)[1:]
     ]
+
+
+def _moments(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns by feature the difference of means, in deviations of `a`, and ratio of deviations."""
+    std = np.maximum(a.std(axis=0), 1e-30)
+    return (b.mean(axis=0) - a.mean(axis=0)) / std, b.std(axis=0) / std
+
+
+def _chance(train: np.ndarray, rows: int, noise: float, seed: int) -> tuple[float, float]:
+    """Returns how far the medians over features come apart by accident: mean and 5 deviations.
+
+    Features that move together make a median as noisy as one of them, independent ones make it
+    much quieter. Random parts of training against the rest show which; their noise is brought to
+    the sizes in question, and never exceeds that of a single feature.
+    """
+    rng = np.random.default_rng(seed)
+    if train.shape[1] > _PARTED:
+        train = train[:, rng.choice(train.shape[1], _PARTED, replace=False)]
+    part = min(rows, len(train) // 2)
+    if part < 2:
+        return 5 * noise, 5 * noise
+    parts = []
+    for _ in range(_PARTS):
+        order = rng.permutation(len(train))
+        shift, spread = _moments(train[order[part:]], train[order[:part]])
+        parts.append((np.median(np.abs(shift)), abs(np.log(max(np.median(spread), 1e-30)))))
+    found = np.asarray(parts)
+    scale = noise / np.sqrt(1 / part + 1 / (len(train) - part))
+    limits = np.minimum((found.mean(axis=0) + 5 * found.std(axis=0)) * scale, 5 * noise)
+    return float(limits[0]), float(limits[1])
 
 
 def _size(table: np.ndarray) -> float:

@@ -79,13 +79,7 @@ def jit_once(function: Callable[..., Any]) -> Any:
     """
     if jax.default_backend() != "cpu":
         return jax.jit(function)
-    options = {
-        "xla_backend_optimization_level": 0,
-        "xla_llvm_disable_expensive_passes": True,
-    }
-    if jax.__version_info__ < (0, 11):  # halves the time to compile; later versions lack it
-        options["xla_cpu_use_fusion_emitters"] = False
-    compiled = jax.jit(function, compiler_options=options)
+    compiled = jax.jit(function, compiler_options=_quickly(0))
 
     @functools.wraps(function)
     def call(*args: Any) -> Any:
@@ -95,3 +89,29 @@ def jit_once(function: Callable[..., Any]) -> Any:
         return compiled(*args)
 
     return call
+
+
+def jit_for_hundreds(function: Callable[..., Any], donate_argnums: int) -> Any:
+    """Returns `jax.jit(function)` for a program that is run some hundreds of times.
+
+    On a CPU with the optimisations that such a run earns back: a character-level transformer's 300
+    updates of 12 arms took 0.7 s compiled in 1.1 s, against 0.8 s compiled in 2.3 s with all.
+
+    Args:
+      function: a pure function; it is not called inside another compiled one.
+      donate_argnums: see `jax.jit`.
+    """
+    if jax.default_backend() != "cpu":
+        return jax.jit(function, donate_argnums=donate_argnums)
+    return jax.jit(function, donate_argnums=donate_argnums, compiler_options=_quickly(1))
+
+
+def _quickly(level: int) -> dict[str, Any]:
+    """Returns XLA's options for compiling on a CPU in little time; levels go from 0 to 3."""
+    options: dict[str, Any] = {
+        "xla_backend_optimization_level": level,
+        "xla_llvm_disable_expensive_passes": True,
+    }
+    if jax.__version_info__ < (0, 11):  # halves the time to compile; later versions lack it
+        options["xla_cpu_use_fusion_emitters"] = False
+    return options

@@ -131,6 +131,31 @@ def test_mirrored_pictures_are_told_from_random_splits():
     assert (findings[0].verdict, first_cause(findings)) == (Verdict.WARNED, "prepared-differently")
 
 
+@pytest.mark.parametrize("contrast, verdict", [(1.0, "PASSED"), (1.3, "WARNED"), (2.0, "FAILED")])
+def test_another_contrast_is_told_by_all_pixels_together(contrast, verdict):
+    x = digits()[0]
+    finding = check(check_before_net, on(x, x[400:700] * np.float32(contrast)))[0]
+    assert finding.verdict.name == verdict
+    if verdict != "PASSED":
+        assert finding.suspects[0].where == "val inputs"  # not one pixel
+
+
+@given(seed=st.integers(0, 9999), copied=st.booleans(), rows=st.sampled_from([40, 300]))
+def test_chance_is_that_of_the_features_together(seed, copied, rows):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(2 * rows, 1)) if copied else rng.normal(size=(2 * rows, 200))
+    x = np.tile(x, (1, 200)) if copied else x
+    difference = compare(x[:rows], x[rows:], seed)
+    assert judge_alike(difference, ordered=False) is Verdict.PASSED
+    # 200 that agree are one feature; of 200 independent ones the median hardly moves.
+    single = 5 * difference.noise
+    assert (
+        difference.chance_spread > 0.35 * single
+        if copied
+        else (difference.chance_spread < 0.25 * single)
+    )
+
+
 @given(seed=st.integers(0, 9999), rows=st.sampled_from([25, 200]), power=st.sampled_from([1, 3]))
 def test_random_splits_are_alike(seed, rows, power):
     rng = np.random.default_rng(seed)
