@@ -1,19 +1,21 @@
 """What does the monitor of `jr.fit` cost?
 
-Question: by how much does a run take longer with `monitor=True`, compilation aside? Runs with and
-without it alternate in one process, after one of each to warm up; the updates are the same to the
+Question: by how much does a run take longer with `monitor=True`, compilation aside? "Looking" is
+the time of the looks over all other time, within one run. "Ratio" is that of runs with and without
+it, which alternate in one process, after one of each to warm up; the updates are the same to the
 bit.
 
-Command: python experiments/monitor_cost.py --rounds 7
-Hardware: 2 cores of an AMD EPYC, JAX 0.10.2, nothing else running.
+Command: python experiments/monitor_cost.py --rounds 5
+Hardware: 2 cores of an AMD EPYC, JAX 0.10.2, nothing else running; runs of one program still differ
+by a tenth among themselves.
 Result:
 
-| program | updates | seconds without | looks | ratio: median (least to most) |
-| --- | --- | --- | --- | --- |
-| digits MLP | 100000 | 3.00 | 62 | 1.035 (0.979 to 1.093) |
-| digits CNN, BatchNorm, dropout | 9000 | 1.81 | 28 | 1.010 (0.955 to 1.087) |
-| character transformer | 15000 | 3.88 | 29 | 1.046 (1.000 to 1.110) |
-| sequence tagger | 15000 | 3.48 | 46 | 1.134 (0.967 to 1.369) |
+| program | updates | seconds without | looks | looking | ratio (least to most) |
+| --- | --- | --- | --- | --- | --- |
+| digits MLP | 100000 | 2.89 | 69 | 2.9% | 1.047 (1.006 to 1.141) |
+| digits CNN, BatchNorm, dropout | 9000 | 1.72 | 28 | 2.9% | 1.042 (0.904 to 1.137) |
+| character transformer | 15000 | 3.92 | 26 | 2.8% | 1.015 (0.951 to 1.118) |
+| sequence tagger | 15000 | 3.25 | 45 | 2.9% | 1.056 (1.002 to 1.200) |
 """
 
 from __future__ import annotations
@@ -43,17 +45,21 @@ class Run:
     Attributes:
       seconds: of wall time, compilation aside.
       looks: how often the monitor looked.
+      looking: the part of the time that it took.
     """
 
     seconds: float
     looks: int
+    looking: float
 
 
 def train(build: Callable[[int], jr.Task], steps: int, monitor: bool) -> Run:
     """Trains once."""
     result = jr.fit(build(0), steps, progress=False, monitor=monitor)
-    looks = len(result.monitor.looks) if result.monitor is not None else 0
-    return Run(result.seconds - result.compile_seconds, looks)
+    seconds = result.seconds - result.compile_seconds
+    if result.monitor is None:
+        return Run(seconds, 0, 0.0)
+    return Run(seconds, len(result.monitor.looks), result.monitor.seconds)
 
 
 def main() -> None:
@@ -61,8 +67,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=7, help="pairs of runs of each program")
     rounds = parser.parse_args().rounds
-    print("| program | updates | seconds without | looks | ratio: median (least to most) |")
-    print("| --- | --- | --- | --- | --- |")
+    print(
+        "| program | updates | seconds without | looks | looking | ratio: median (least to most) |"
+    )
+    print("| --- | --- | --- | --- | --- | --- |")
     for name, (build, steps) in PROGRAMS.items():
         pairs = []
         for i in range(rounds + 1):
@@ -72,9 +80,10 @@ def main() -> None:
         ratios = [watched.seconds / plain.seconds for watched, plain in pairs[1:]]
         plain = statistics.median(plain.seconds for _, plain in pairs[1:])
         looks = statistics.median(watched.looks for watched, _ in pairs[1:])
+        looking = statistics.median(w.looking / (w.seconds - w.looking) for w, _ in pairs[1:])
+        ratio = f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
         print(
-            f"| {name} | {steps} | {plain:.2f} | {looks:.0f} | {statistics.median(ratios):.3f} "
-            f"({min(ratios):.3f} to {max(ratios):.3f}) |",
+            f"| {name} | {steps} | {plain:.2f} | {looks:.0f} | {looking:.1%} | {ratio} |",
             flush=True,
         )
 

@@ -76,12 +76,14 @@ class Monitor:
       seed: of the run.
       every: updates between two looks.
       looks: what was seen, in order.
+      seconds: wall time spent looking after the first update.
     """
 
     task: Task
     seed: int
     every: int = EVERY
     looks: list[Look] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
 
     def __post_init__(self) -> None:
         rows = np.arange(min(PROBE, len(self.task.val)))
@@ -89,7 +91,7 @@ class Monitor:
         self._trainer = trainer_of(self.task)
         self._measure = None if self.task.trainer is not None else _measure(self.task)
         self._last: dict[str, np.ndarray] = {}
-        self._cost = self._spent = 0.0
+        self._cost = 0.0
         self._begun: float | None = None
 
     def begin(self, step: int, state: Any) -> dict[str, float]:
@@ -108,15 +110,15 @@ class Monitor:
             self._begun = time.perf_counter()
         if step - self.looks[-1].step < self.every:
             return False
-        passed = time.perf_counter() - self._begun - self._spent
-        return self._spent + self._cost <= max(SHARE * passed, LEAST)
+        passed = time.perf_counter() - self._begun - self.seconds
+        return self.seconds + self._cost <= max(SHARE * passed, LEAST)
 
     def look(self, step: int, state: Any) -> dict[str, float]:
         """Looks at a state and keeps the time; see `_look`."""
         start = time.perf_counter()
         row = self._look(step, state)
         self._cost = time.perf_counter() - start
-        self._spent += self._cost
+        self.seconds += self._cost
         return row
 
     def _look(self, step: int, state: Any) -> dict[str, float]:
