@@ -131,7 +131,9 @@ def test_mirrored_pictures_are_told_from_random_splits():
     assert (findings[0].verdict, first_cause(findings)) == (Verdict.WARNED, "prepared-differently")
 
 
-@pytest.mark.parametrize("contrast, verdict", [(1.0, "PASSED"), (1.3, "WARNED"), (2.0, "FAILED")])
+@pytest.mark.parametrize(
+    ("contrast", "verdict"), [(1.0, "PASSED"), (1.3, "WARNED"), (2.0, "FAILED")]
+)
 def test_another_contrast_is_told_by_all_pixels_together(contrast, verdict):
     x = digits()[0]
     finding = check(check_before_net, on(x, x[400:700] * np.float32(contrast)))[0]
