@@ -23,10 +23,12 @@ def often(monkeypatch):
     monkeypatch.setattr("jrecipe.train.monitor.SHARE", 1e9)
 
 
-def test_looking_keeps_to_its_share_of_the_time(monkeypatch):
+@pytest.mark.parametrize(("least", "steps"), [(0.0, [0]), (1e9, [0, 120, 240, 360])])
+def test_looking_keeps_to_its_share_of_the_time(monkeypatch, least, steps):
     monkeypatch.setattr("jrecipe.train.monitor.SHARE", 0.0)
+    monkeypatch.setattr("jrecipe.train.monitor.LEAST", least)
     watched = jr.fit(programs.classify(0), 400, monitor=True).monitor
-    assert [look.step for look in watched.looks] == [0]
+    assert [look.step for look in watched.looks] == steps
 
 
 def course(**changes):
