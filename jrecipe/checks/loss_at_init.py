@@ -64,6 +64,7 @@ def judge_loss_at_init(
     distribution: bool = False,
     pretrained: bool = False,
     labels: bool = True,
+    every_init: bool = True,
     inputs_rms: float = 1.0,
     outputs_rms: float = 0.0,
     head: str = "head bias",
@@ -88,6 +89,8 @@ def judge_loss_at_init(
       pretrained: whether the weights are given rather than drawn; such a network is informed.
       labels: whether the targets are labels. Where they are numbers an untrained network may do
         better than chance on purpose: a residual connection passes its inputs on.
+      every_init: whether the loss is lower than with shuffled targets for each of several draws of
+        the weights; a single draw is so by chance, all examples of a class at once.
       inputs_rms: root mean square of the inputs, 1 if standardised.
       outputs_rms: root mean square of the outputs.
       head: path of the final bias, if it is known.
@@ -242,20 +245,23 @@ def judge_loss_at_init(
             f"The untrained loss is {loss:.4g}; an uninformed network scores {low:.4g} to "
             f"{high:.4g}.",
         )
-    if loss < shuffled - slack and not pretrained and known is None and labels:
+    if loss < shuffled - slack and every_init and not pretrained and known is None and labels:
         return result(
             Verdict.WARNED,
-            f"The untrained loss {loss:.4g} is lower than with shuffled targets, {shuffled:.4g}.",
+            f"The untrained loss {loss:.4g} is lower than with shuffled targets, {shuffled:.4g}, "
+            "whichever weights are drawn.",
             "Unless the weights are pre-trained, see whether the inputs contain the targets.",
             Suspect(
                 cause="label-leak", component="data", why="pairing matters before any training"
             ),
         )
-    return result(
-        Verdict.PASSED,
-        f"The untrained loss {loss:.4g} is what its outputs score against any pairing with the "
-        f"targets ({shuffled:.4g}); the loss function states no law of its own.",
-    )
+    if loss < shuffled - slack:
+        said = f"The untrained loss is {loss:.4g}, with shuffled targets {shuffled:.4g}: by chance, by "
+        said += "weights that were given or by inputs that are passed on"
+    else:
+        said = f"The untrained loss {loss:.4g} is what its outputs score against any pairing with "
+        said += f"the targets ({shuffled:.4g})"
+    return result(Verdict.PASSED, f"{said}; the loss function states no law of its own.")
 
 
 def check_loss_at_init(context: Context) -> Finding:
@@ -287,21 +293,41 @@ def check_loss_at_init(context: Context) -> Finding:
         # Asked only where it matters, as it takes more initialisations.
         if not law["floor"] - noise <= mean <= high:
             law["inits_sd"] = _sd_between_inits(context, mean)
+    labels = all(np.asarray(x).dtype.kind in "iub" for x in jax.tree.leaves(targets))
     return judge_loss_at_init(
         loss=mean,
         stderr=stderr,
         shuffled=shuffled,
         shuffled_sd=shuffled_sd,
+        every_init=known is None and labels and mean < shuffled and _every_init_is_lower(context),
         known=known,
         distribution=is_distribution(outputs),
         # Asked only where it matters, as it takes a second initialisation.
         pretrained=mean < shuffled and context.pretrained,
-        labels=all(np.asarray(x).dtype.kind in "iub" for x in jax.tree.leaves(targets)),
+        labels=labels,
         inputs_rms=_rms(inputs),
         outputs_rms=_rms(outputs),
         head=context.head_bias[0] if law and context.head_bias else "head bias",
         **law,
     )
+
+
+def _every_init_is_lower(context: Context) -> bool:
+    """Tells whether each other draw of the weights scores better than with shuffled targets.
+
+    Not asked where examples are compared with each other: there it is no leak that inputs of one
+    class are alike, and so are their outputs.
+    """
+    if not context.task.examples_independent:
+        return False
+    targets = context.at_init[1]
+    for _, outputs in context.other_inits:
+        value, weight = context.losses(outputs, targets)
+        mean = mean_and_stderr(np.asarray(value), np.asarray(weight))[0]
+        shuffled, deviation = shuffled_loss(context.task.loss, outputs, targets, context.seed)
+        if not mean < shuffled - 4 * deviation:
+            return False
+    return True
 
 
 def _sd_between_inits(context: Context, own: float) -> float:

@@ -136,6 +136,7 @@ def test_without_a_law_only_labels_that_leak_are_suspicious():
     assert causes(judge_loss_at_init(**plain)) == ["label-leak"]
     assert judge_loss_at_init(**plain, labels=False).verdict is PASSED
     assert judge_loss_at_init(**plain, pretrained=True).verdict is PASSED
+    assert judge_loss_at_init(**plain, every_init=False).verdict is PASSED
     assert judge_loss_at_init(**{**plain, "loss": 1.61}).verdict is PASSED
 
 
