@@ -256,8 +256,8 @@ def judge_loss_at_init(
             ),
         )
     if loss < shuffled - slack:
-        said = f"The untrained loss is {loss:.4g}, with shuffled targets {shuffled:.4g}: by chance, by "
-        said += "weights that were given or by inputs that are passed on"
+        said = f"The untrained loss is {loss:.4g}, {shuffled:.4g} with shuffled targets: chance, "
+        said += "given weights, or inputs that are passed on"
     else:
         said = f"The untrained loss {loss:.4g} is what its outputs score against any pairing with "
         said += f"the targets ({shuffled:.4g})"

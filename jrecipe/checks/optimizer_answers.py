@@ -227,7 +227,7 @@ def _last(rate: np.ndarray) -> int:
     active = rate[rate > 0]  # not those where gradients are only collected
     if not len(active):
         return -1
-    width = int(np.clip(len(active) // 4, 1, 20))
+    width = int(np.clip(len(active) // 4, 1, 5))  # what lasts three updates is no spike
     peak = np.median(np.lib.stride_tricks.sliding_window_view(active, width), axis=1).max()
     counts = np.flatnonzero((rate >= _DEAD * peak) | np.isnan(rate))
     return int(counts[-1]) if len(counts) else -1

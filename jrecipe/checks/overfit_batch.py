@@ -151,13 +151,26 @@ def few_floor(context: Context) -> float | None:
     """Returns the lowest loss that the few examples can reach, None if it is unknown."""
     task, arms = context.task, _few_arms(context)
     if task.loss_floor is not None:
-        return task.loss_floor
+        return context.once("floor of the few, declared", lambda: _declared_floor(context, arms))
     law = context.law
     if law is not None:
         targets = jax.tree.map(np.asarray, context.controls.few.targets)
         floor = law.scale * law.loss.floor(targets, np.shape(arms[0].few_outputs)[1:])
         return floor + 0.0  # no -0
     return context.once("floor of the few", lambda: _measured_floor(context, arms))
+
+
+def _declared_floor(context: Context, arms: Sequence[ArmResult]) -> float:
+    """Returns the declared floor, or that of the few examples where it is lower.
+
+    What is declared holds for the mean over the data; a few soft targets may be surer than most.
+    """
+    declared, best = context.task.loss_floor, min(arms, key=_end)
+    assert declared is not None
+    if not _end(best) < declared:
+        return declared
+    resting = resting_loss(context.task.loss, best.few_outputs, context.controls.few.targets)
+    return declared if resting is None else min(declared, resting)
 
 
 def _measured_floor(context: Context, arms: Sequence[ArmResult]) -> float | None:

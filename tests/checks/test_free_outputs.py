@@ -61,3 +61,38 @@ def test_a_floor_of_ones_own_is_no_failure_to_learn(loss):
         task(loss=loss, train=(x[:300], y[:300]), val=(x[300:500], y[300:500])),
     )
     assert (found[0].verdict is Verdict.PASSED) is (loss is smoothed)
+
+
+def soft_targets(sure: int) -> np.ndarray:
+    """Returns targets of which `sure` are one class each, and the others two at even odds."""
+    y = digits()[1]
+    p = 0.5 * np.eye(CLASSES)[y] + 0.5 * np.eye(CLASSES)[(y + 1) % CLASSES]
+    p[:sure] = 0.99 * np.eye(CLASSES)[y[:sure]] + 0.001
+    return p.astype(np.float32)
+
+
+def declared(floor: float, targets: np.ndarray):
+    x = digits()[0]
+    return check(
+        check_overfit_batch,
+        task(
+            loss=optax.softmax_cross_entropy,
+            train=(x[:400], targets[:400]),
+            val=(x[400:700], targets[400:700]),
+            loss_floor=floor,
+        ),
+    )
+
+
+def test_a_few_examples_may_lie_below_the_floor_of_all():
+    """Half the targets are sure, so some few are surer than the mean."""
+    p = soft_targets(0)
+    p[::2] = soft_targets(len(p))[::2]
+    entropy = float(-(p * np.log(p + 1e-12)).sum(axis=1)[:400].mean())
+    assert [f.verdict for f in declared(entropy, p)] == [Verdict.PASSED]
+
+
+def test_a_floor_that_is_declared_too_high_is_named():
+    """All targets are sure: no examples explain a loss below the floor."""
+    findings = declared(1.0, np.eye(CLASSES, dtype=np.float32)[digits()[1]])
+    assert findings[0].suspects[0].cause == "wrong-loss"

@@ -218,6 +218,12 @@ BROKEN: dict[str, tuple[Any, str, str, str]] = {
         "schedule",
         "",
     ),
+    "drops-after-3": (
+        lambda: optax.adam(optax.piecewise_constant_schedule(1e-3, {3: 1e-3, 6: 1e-3})),
+        "schedule-ends-early",
+        "schedule",
+        "",
+    ),
     "endless-warm-up": (
         lambda: optax.adam(optax.linear_schedule(0.0, 1e-3, 100_000)),
         "learning-rate-too-low",
