@@ -189,7 +189,8 @@ def judge_loss_at_init(
                 "The loss is scaled down (averaged over classes too?), or the labels leak in.",
                 *(suspects[::-1] if informed else suspects),
             )
-        if spread > 2 * unit:
+        # Nats, or for numbers the variance of the targets: outputs three times as wide as they are.
+        if spread > (9 if known is not None and known.loss.kind == "number" else 2) * unit:
             # Usual initialisers keep the size of what enters: outputs then are as large as inputs.
             wide = inputs_rms > 3 and outputs_rms < 3 * inputs_rms
             suspects = (
@@ -197,7 +198,7 @@ def judge_loss_at_init(
                     cause="init-scale",
                     component="init",
                     where="head",
-                    why=f"the spread of the outputs costs {spread:.3g}, lawful is about 0.5",
+                    why=f"the spread of the outputs costs {spread:.3g}, usual is up to {unit:.3g}",
                 ),
                 Suspect(
                     cause="data-on-wrong-scale",

@@ -125,6 +125,16 @@ def test_wide_outputs_are_blamed_on_what_is_wide():
     assert causes(at_init(offset=9.0, loss=9.0)) == ["init-scale"]
 
 
+def test_outputs_for_numbers_may_be_up_to_three_times_as_wide_as_the_targets():
+    number = {"known": laws.Law(jr.losses.l2()), "floor": 1.0, "zero": 1.0, "offset": 1.0}
+    assert at_init(**number, spread=8.5, loss=9.5, shuffled=9.5).verdict is PASSED
+    assert causes(at_init(**number, spread=9.5, loss=10.5, shuffled=10.5)) == [
+        "init-scale",
+        "data-on-wrong-scale",
+    ]
+    assert at_init(spread=2.5, loss=4.7).verdict is FAILED  # logits, in nats
+
+
 def test_probabilities_before_a_loss_of_logits_are_named():
     found = at_init(distribution=True)
     assert (found.verdict, causes(found)) == (FAILED, ["double-softmax"])
