@@ -24,6 +24,7 @@ from jrecipe.train.compiled import roll, scans_well
 from jrecipe.train.evaluate import Evaluation, evaluate
 from jrecipe.train.history import History
 from jrecipe.train.interrupt import on_interrupt
+from jrecipe.train.layout import Layout, Parallel, make_layout
 from jrecipe.train.monitor import Monitor
 from jrecipe.train.progress import progress_bar
 from jrecipe.train.reference import trainer_of, update_of
@@ -143,6 +144,10 @@ def fit(
     resume: bool = False,
     progress: bool | None = None,
     monitor: bool = False,
+    accumulate: int = 1,
+    parallel: Parallel = "jit",
+    devices: int | None = None,
+    shard_params: bool = False,
 ) -> Fit:
     """Trains a task.
 
@@ -161,6 +166,14 @@ def fit(
       progress: show a bar; None shows it on a terminal only.
       monitor: look at updates, gradients and predictions every 100 updates; `jr.check_fit` judges
         what was seen. It changes nothing in the run.
+      accumulate: pass each batch through the network in so many parts, which needs the memory of
+        one; the gradient is that of the whole batch, see `make_update`.
+      parallel: how several devices share a batch: "jit" on a mesh computes what one device would,
+        to rounding; "pmap" lets each device draw its own noise and use its own part's BatchNorm
+        statistics.
+      devices: how many of `jax.devices()` share each batch; None for one.
+      shard_params: cut parameters and optimiser state between the devices too, where a copy on each
+        would not fit.
 
     Returns:
       A `Fit`. If Ctrl-C was pressed, it is `interrupted` and, with `out`, saved. If the loss became
@@ -175,9 +188,17 @@ def fit(
     _require_count("eval_every", eval_every)
     if resume and out is None:
         raise TaskError("fit got resume=True without `out`; name the folder of the run to resume.")
+    _require_count("accumulate", accumulate)
+    layout = make_layout(parallel, devices, shard_params, task.batch_size)
+    if task.trainer is not None and (layout.several or accumulate > 1):
+        raise TaskError(
+            f"fit got devices={devices!r}, accumulate={accumulate} with a trainer of the task's "
+            "own, whose step they cannot change; lay it out there."
+        )
     validate_values(task)
     trainer = trainer_of(task)
-    state = trainer.init(jax.random.key(seed))
+    predict = layout.predicting(trainer.predict)
+    state = layout.place(trainer.init(jax.random.key(seed)))
     history, start, best, best_step, best_loss = History(), 0, state, 0, math.inf
     folder = None if out is None else Path(out)
     if folder is not None:
@@ -200,7 +221,7 @@ def fit(
             best_loss = min(map(_nan_is_worst, history["val_loss"]), default=math.inf)
 
     def measure(step: int) -> dict[str, float]:
-        result = evaluate(trainer.predict, state, task.val, task.loss, metric=task.metric)
+        result = evaluate(predict, state, task.val, task.loss, metric=task.metric)
         row = {"val_loss": result.loss, "val_loss_stderr": result.loss_stderr}
         if task.metric is not None:
             row["val_metric"] = result.metric
@@ -223,7 +244,10 @@ def fit(
         on_interrupt() as interrupted,
         progress_bar(task.name, steps, progress) as advance,
     ):
-        run = _foreign_chunk(task, seed) if task.trainer is not None else _chunk(task, state, seed)
+        if task.trainer is not None:
+            run = _foreign_chunk(task, seed)
+        else:
+            run = _chunk(task, state, seed, layout, accumulate)
         if start == 0:
             best_loss = _nan_is_worst(measure(0)["val_loss"])
             best = _copy(state)
@@ -311,9 +335,10 @@ def _blow_up(history: History, step: int, count: int) -> str:
     return ""
 
 
-def _chunk(task: Task, state: Any, seed: int) -> Chunk:
+def _chunk(task: Task, state: Any, seed: int, layout: Layout, accumulate: int) -> Chunk:
     """Builds the chunk of the reference trainer: compiled, data on the device if it fits."""
-    update, n, size = update_of(task), len(task.train), task.batch_size
+    update = update_of(task, accumulate, layout.axis_name)
+    n, size = len(task.train), task.batch_size
 
     def on_batch(state: Any, batch: Batch) -> tuple[Any, dict[str, Array]]:
         return update(state, batch, jax.random.fold_in(state.key, state.step))
@@ -322,27 +347,32 @@ def _chunk(task: Task, state: Any, seed: int) -> Chunk:
         return batch_rows(n, size, seed, step, count)
 
     if not in_memory(task.train):
-        stepper = jax.jit(on_batch, donate_argnums=0)
+        stepper = layout.compile(layout.inside(on_batch), 0)
         ones = jnp.ones(size, jnp.float32)
 
         def streamed(state: Any, step: int, count: int) -> tuple[Any, dict[str, np.ndarray]]:
             numbers = []
             for inputs, targets in batches(task.train, iter(rows_of(step, count))):
-                state, row = stepper(state, Batch(inputs, targets, ones))
+                state, row = stepper(state, layout.spread(Batch(inputs, targets, ones)))
                 numbers.append(row)
             return state, {k: np.array([float(r[k]) for r in numbers]) for k in numbers[0]}
 
         return streamed
 
-    inputs, targets = jax.tree.map(jnp.asarray, read(task.train))
+    inputs, targets = layout.everywhere(jax.tree.map(jnp.asarray, read(task.train)))
+    step_in_place = layout.inside(on_batch)
+
+    def taken(rows: Array, inputs: PyTree, targets: PyTree) -> Batch:
+        inputs, targets = jax.tree.map(lambda x: x[rows], (inputs, targets))
+        return Batch(inputs, targets, jnp.ones(rows.shape[0]))
 
     def on_rows(state: Any, rows: Array, inputs: PyTree, targets: PyTree) -> tuple[Any, Any]:
-        take = lambda x: x[rows]  # noqa: E731
-        batch = Batch(jax.tree.map(take, inputs), jax.tree.map(take, targets), jnp.ones(size))
-        return on_batch(state, batch)
+        return step_in_place(state, taken(rows, inputs, targets))
 
-    scan = scans_well(on_rows, state, jnp.zeros(size, jnp.int32), inputs, targets)
-    runner = roll(on_rows, scan)
+    first = jax.eval_shape(taken, jnp.zeros(size, jnp.int32), inputs, targets)
+    # The same operations without a mapped axis, which is not there to be traced.
+    scan = scans_well(update_of(task, accumulate), state, first, state.key)
+    runner = roll(on_rows, scan, layout.compile)
 
     def resident(state: Any, step: int, count: int) -> tuple[Any, dict[str, np.ndarray]]:
         state, numbers = runner(state, rows_of(step, count), inputs, targets)
