@@ -11,16 +11,17 @@ import click
 from jrecipe.cli import options
 from jrecipe.cli.command_line import command_for, command_of
 from jrecipe.cli.planned import plan_for
-from jrecipe.cli.printing import code_of, print_place, print_report
+from jrecipe.cli.printing import code_of, print_place, print_report, warnings_as_lines
 from jrecipe.cli.progress import saying
 from jrecipe.cli.run_folder import choose_folder, claimed
-from jrecipe.cli.stop import INTERRUPTED, StopError, os_stop
+from jrecipe.cli.stop import INTERRUPTED, TERMINATED, StopError, os_stop
 from jrecipe.cli.target import Target, load_target, require_splits, user_code
 from jrecipe.types import TaskError
 
 if TYPE_CHECKING:
     from jrecipe.recipe.dish import Dish
     from jrecipe.report import Report
+    from jrecipe.task import Task
     from jrecipe.train import Clock, Fit
 
 
@@ -78,7 +79,7 @@ def fit(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Train only, without checks; Ctrl-C saves and says how to go on.
+    """Train only, without checks; Ctrl-C and SIGTERM save and say how to go on.
 
     TARGET is as in `jrecipe check`. Writes checkpoints, history.jsonl, report.html, report.json and
     run.json into the run's folder.
@@ -107,16 +108,16 @@ def fit(
             claimed(folder, record, resume=resume),
             user_code(loaded),
             no_storage_log(),
+            warnings_as_lines(),
             train.Clock() as clock,
         ):
             say.briefly(f"Train {dish.task.name}: {steps} updates")
             try:
-                # A new run is written by `save_run`: so a full disk does not cost its result.
                 result = train.fit(
                     dish.task,
                     steps,
                     seed=seed,
-                    out=folder if resume else None,
+                    out=folder if resume or _storable(dish.task, seed) else None,
                     resume=resume,
                     progress=False if quiet else None,
                     monitor=monitor,
@@ -136,14 +137,23 @@ def fit(
         report = dataclasses.replace(report, findings=check_fit(result).findings)
     _print(report, result, as_json=as_json, quiet=quiet)
     record |= {"status": "interrupted" if result.interrupted else "done", "steps": result.steps}
-    save_run(folder, arguments, report=report, record=record, fit=None if resume else result)
+    saved = result.out is not None and not result.unsaved
+    save_run(folder, arguments, report=report, record=record, fit=None if saved else result)
     if result.interrupted:
         again = command_for(arguments, folder, resume=True)
-        raise StopError(
-            f"saved after {result.steps} of {steps} updates; go on with: {again}", INTERRUPTED
-        )
+        code = TERMINATED if result.signal == "SIGTERM" else INTERRUPTED
+        raise StopError(f"saved after {result.steps} of {steps} updates; go on with: {again}", code)
     print_place(folder, as_json=as_json)
     return code_of(report)
+
+
+def _storable(task: Task, seed: int) -> bool:
+    """Whether a checkpoint can hold the task's state; a trainer of the user's own may differ."""
+    import jax
+
+    from jrecipe.train import unstorable
+
+    return task.trainer is None or not unstorable(task.trainer.init(jax.random.key(seed)))
 
 
 def _dish(loaded: Target, chosen: dict[str, Any]) -> Dish:

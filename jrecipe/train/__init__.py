@@ -2,7 +2,7 @@
 
 from jrecipe.train import schedules
 from jrecipe.train.averaging import averaged, ema, swa
-from jrecipe.train.checkpoint import checkpoint_steps, load_checkpoint, save_checkpoint
+from jrecipe.train.checkpoint import checkpoint_steps, load_checkpoint, save_checkpoint, unstorable
 from jrecipe.train.clock import Clock
 from jrecipe.train.evaluate import Evaluation, evaluate
 from jrecipe.train.frozen import freeze, frozen_mask
@@ -41,4 +41,5 @@ __all__ = [
     "schedules",
     "swa",
     "trainer_of",
+    "unstorable",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ from jrecipe.data.source import in_memory
 from jrecipe.data.stream import batches
 from jrecipe.figures import Curves
 from jrecipe.task import Task, read, validate_values
-from jrecipe.train.checkpoint import checkpoint_steps, load_checkpoint, save_checkpoint
+from jrecipe.train.checkpoint import checkpoint_steps, unstorable
 from jrecipe.train.clock import Clock
 from jrecipe.train.compiled import roll, scans_well
 from jrecipe.train.evaluate import Evaluation, evaluate
@@ -28,6 +28,8 @@ from jrecipe.train.layout import Layout, Parallel, make_layout
 from jrecipe.train.monitor import Monitor
 from jrecipe.train.progress import progress_bar
 from jrecipe.train.reference import trainer_of, update_of
+from jrecipe.train.saver import STATES, Saver, load_newest
+from jrecipe.train.state import copy_state
 from jrecipe.types import Array, Batch, PyTree, TaskError
 
 # (state, step, count) -> (state, {"loss": float[count], ...}): the updates step .. step + count - 1
@@ -49,8 +51,10 @@ class Fit:
       steps: updates applied.
       seconds: wall time of this call.
       compile_seconds: part of it spent compiling.
-      interrupted: whether Ctrl-C ended it early.
+      interrupted: whether Ctrl-C or SIGTERM ended it early.
+      signal: "SIGINT" or "SIGTERM" if so, "" otherwise.
       problem: why it stopped early otherwise, empty if it did not.
+      unsaved: why the last checkpoint could not be written, empty if it was or was not asked for.
       monitor: what was seen on the way, None if it was not asked for.
       out: folder with the checkpoints, None if they were not saved.
     """
@@ -65,7 +69,9 @@ class Fit:
     seconds: float
     compile_seconds: float
     interrupted: bool = False
+    signal: str = ""
     problem: str = ""
+    unsaved: str = ""
     monitor: Monitor | None = None
     out: Path | None = None
 
@@ -148,6 +154,8 @@ def fit(
     parallel: Parallel = "jit",
     devices: int | None = None,
     shard_params: bool = False,
+    save_every: int | None = None,
+    keep: int = 2,
 ) -> Fit:
     """Trains a task.
 
@@ -174,21 +182,26 @@ def fit(
       devices: how many of `jax.devices()` share each batch; None for one.
       shard_params: cut parameters and optimiser state between the devices too, where a copy on each
         would not fit.
+      save_every: with `out`, save each so many updates, in the background; default `eval_every`.
+      keep: newest checkpoints to keep, >= 1; two, so that one is left if the other is damaged.
 
     Returns:
-      A `Fit`. If Ctrl-C was pressed, it is `interrupted` and, with `out`, saved. If the loss became
-      NaN, `problem` says where.
+      A `Fit`. If Ctrl-C was pressed or SIGTERM came, it is `interrupted` and, with `out`, saved.
+      If the loss became NaN, `problem` says where.
 
     Raises:
       TaskError: if an argument or a value in the data cannot be used.
-      OSError: if `out` cannot be written.
+      OSError: if `out` cannot be made; a checkpoint that cannot be written is a warning, and
+        `Fit.unsaved` if it was the last.
     """
     _require_count("steps", steps)
     eval_every = max(1, math.ceil(steps / 10)) if eval_every is None else eval_every
     _require_count("eval_every", eval_every)
     if resume and out is None:
         raise TaskError("fit got resume=True without `out`; name the folder of the run to resume.")
-    _require_count("accumulate", accumulate)
+    save_every = eval_every if save_every is None else save_every
+    for name, count in (("accumulate", accumulate), ("save_every", save_every), ("keep", keep)):
+        _require_count(name, count)
     layout = make_layout(parallel, devices, shard_params, task.batch_size)
     if task.trainer is not None and (layout.several or accumulate > 1):
         raise TaskError(
@@ -202,23 +215,22 @@ def fit(
     history, start, best, best_step, best_loss = History(), 0, state, 0, math.inf
     folder = None if out is None else Path(out)
     if folder is not None:
-        _require_arrays(state)
-        found = checkpoint_steps(folder / "checkpoints")
+        if kind := unstorable(state):
+            raise TaskError(
+                f"fit got `out`, but Trainer.init returned a state with a {kind}, which no "
+                "checkpoint can hold; make the state a pytree of arrays, or leave `out`."
+            )
+        found = checkpoint_steps(folder / STATES)
         if found and not resume:
             raise TaskError(
                 f"fit got out={str(folder)!r}, which holds another run (step {found[-1]}); "
                 "resume it or name another folder."
             )
         folder.mkdir(parents=True, exist_ok=True)
-        if found:
-            start = found[-1]
-            state = load_checkpoint(folder / "checkpoints", state, start)
-            if not (folder / "history.jsonl").is_file():
-                raise TaskError(f"fit cannot resume {str(folder)!r}: history.jsonl is not there.")
-            history = History.load(folder / "history.jsonl").until(start)
-            best_step = max((s for s in checkpoint_steps(folder / "best") if s <= start), default=0)
-            best = load_checkpoint(folder / "best", state, best_step)
-            best_loss = min(map(_nan_is_worst, history["val_loss"]), default=math.inf)
+        saved = load_newest(folder, state)
+        if saved is not None:
+            start, state, history = saved.step, saved.state, saved.history
+            best, best_step, best_loss = saved.best, saved.best_step, saved.best_loss
 
     def measure(step: int) -> dict[str, float]:
         result = evaluate(predict, state, task.val, task.loss, metric=task.metric)
@@ -228,21 +240,13 @@ def fit(
         history.add(step, row)
         return row
 
-    def save(step: int) -> None:
-        if folder is None or step in checkpoint_steps(folder / "checkpoints"):
-            return
-        # What a resume reads beside the checkpoint comes first: a full disk leaves no half of it.
-        if best_step not in checkpoint_steps(folder / "best"):
-            save_checkpoint(folder / "best", best_step, best)
-        history.save(folder / "history.jsonl")
-        save_checkpoint(folder / "checkpoints", step, state)
-
-    problem, step = "", start
+    problem, unsaved, step = "", "", start
     watch = Monitor(task, seed) if monitor else None
     with (
         Clock() as clock,
         on_interrupt() as interrupted,
         progress_bar(task.name, steps, progress) as advance,
+        contextlib.nullcontext() if folder is None else Saver(folder, keep) as saver,
     ):
         if task.trainer is not None:
             run = _foreign_chunk(task, seed)
@@ -250,12 +254,13 @@ def fit(
             run = _chunk(task, state, seed, layout, accumulate)
         if start == 0:
             best_loss = _nan_is_worst(measure(0)["val_loss"])
-            best = _copy(state)
+            best = copy_state(state)
         if watch is not None:
             history.add(start, watch.begin(start, state))
         while step < steps and not interrupted() and not problem:
             due = min((step // eval_every + 1) * eval_every, steps)
-            count = min(due - step, 100)
+            save_due = (step // save_every + 1) * save_every
+            count = min(due - step, save_due - step, 100)
             state, rows = run(state, step, count)
             for i in range(count):
                 history.add(step + i + 1, {name: row[i] for name, row in rows.items()})
@@ -268,9 +273,12 @@ def fit(
                 row = measure(step)
                 shown |= {name: row[name] for name in ("val_loss", "val_metric") if name in row}
                 if row["val_loss"] < best_loss:
-                    best_loss, best_step, best = row["val_loss"], step, _copy(state)
+                    best_loss, best_step, best = row["val_loss"], step, copy_state(state)
+            if saver is not None and step == save_due and step < steps and not problem:
+                saver.save(step, state, best_step, best, history)
             advance(step, shown)
-        save(step)
+        if saver is not None and not problem:  # a state of NaN is nothing to go on from
+            unsaved = saver.finish(step, state, best_step, best, history)
     return Fit(
         task=task,
         seed=seed,
@@ -282,7 +290,9 @@ def fit(
         seconds=clock.seconds,
         compile_seconds=clock.compile_seconds,
         interrupted=step < steps and not problem,
+        signal=interrupted() if step < steps and not problem else "",
         problem=problem,
+        unsaved=unsaved,
         monitor=watch,
         out=folder,
     )
@@ -291,33 +301,6 @@ def fit(
 def _require_count(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise TaskError(f"fit needs {name} as an integer >= 1, got {value!r}.")
-
-
-def _require_arrays(state: PyTree) -> None:
-    """Raises TaskError if a state holds what a checkpoint cannot."""
-    for leaf in jax.tree.leaves(state):
-        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float):
-            raise TaskError(
-                f"fit got `out`, but Trainer.init returned a state with a {type(leaf).__name__}, "
-                "which no checkpoint can hold; make the state a pytree of arrays, or leave `out`."
-            )
-
-
-def _copy(state: PyTree) -> PyTree:
-    """Copies every leaf: a step donates its state, and a user's own may change it in place."""
-
-    def duplicate(leaf: Any) -> Any:
-        if isinstance(leaf, jax.Array):
-            return jnp.copy(leaf)
-        try:
-            return copy.deepcopy(leaf)
-        except TypeError as error:
-            raise TaskError(
-                f"Trainer.init returned a state with a {type(leaf).__name__}, which cannot be "
-                f"copied ({error}); keep to a pytree of arrays."
-            ) from error
-
-    return jax.tree.map(duplicate, state)
 
 
 def _nan_is_worst(loss: float) -> float:
