@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from jrecipe.data.source import in_memory
 from jrecipe.data.stream import batches
 from jrecipe.figures import Curves
 from jrecipe.task import Task, read, validate_values
+from jrecipe.train.blow_up import became, explain, first_bad
 from jrecipe.train.checkpoint import checkpoint_steps, unstorable
 from jrecipe.train.clock import Clock
 from jrecipe.train.compiled import roll, scans_well
@@ -32,6 +33,7 @@ from jrecipe.train.saver import STATES, Saver, load_newest
 from jrecipe.train.state import copy_state
 from jrecipe.types import Array, Batch, PyTree, TaskError
 
+MOST_SKIPPED = 100  # updates that are not finite, before a run is given up
 # (state, step, count) -> (state, {"loss": float[count], ...}): the updates step .. step + count - 1
 Chunk = Callable[[Any, int, int], tuple[Any, dict[str, np.ndarray]]]
 
@@ -156,6 +158,7 @@ def fit(
     shard_params: bool = False,
     save_every: int | None = None,
     keep: int = 2,
+    on_nan: Literal["stop", "skip"] = "stop",
 ) -> Fit:
     """Trains a task.
 
@@ -184,10 +187,13 @@ def fit(
         would not fit.
       save_every: with `out`, save each so many updates, in the background; default `eval_every`.
       keep: newest checkpoints to keep, >= 1; two, so that one is left if the other is damaged.
+      on_nan: when a loss or gradient is not finite, "stop" before that update, or "skip" it, up to
+        100 times in a run. Stopping says what is not finite first, and with `out` keeps the batch
+        as `nan/STEP.npz`. A trainer of the task's own is only stopped.
 
     Returns:
       A `Fit`. If Ctrl-C was pressed or SIGTERM came, it is `interrupted` and, with `out`, saved.
-      If the loss became NaN, `problem` says where.
+      If the loss became NaN, `problem` says where, and `state` is the last that was finite.
 
     Raises:
       TaskError: if an argument or a value in the data cannot be used.
@@ -195,6 +201,8 @@ def fit(
         `Fit.unsaved` if it was the last.
     """
     _require_count("steps", steps)
+    if on_nan not in ("stop", "skip"):
+        raise TaskError(f"fit got on_nan={on_nan!r}; there are 'stop' and 'skip'.")
     eval_every = max(1, math.ceil(steps / 10)) if eval_every is None else eval_every
     _require_count("eval_every", eval_every)
     if resume and out is None:
@@ -240,7 +248,7 @@ def fit(
         history.add(step, row)
         return row
 
-    problem, unsaved, step = "", "", start
+    problem, unsaved, step, skipped = "", "", start, 0
     watch = Monitor(task, seed) if monitor else None
     with (
         Clock() as clock,
@@ -261,15 +269,29 @@ def fit(
             due = min((step // eval_every + 1) * eval_every, steps)
             save_due = (step // save_every + 1) * save_every
             count = min(due - step, save_due - step, 100)
+            before = None if task.trainer is not None else copy_state(state)
             state, rows = run(state, step, count)
+            bad = first_bad(rows)
+            if bad is not None and before is not None:  # back to the last good state
+                state = run(before, step, bad)[0] if bad else before
+                count = bad + 1
             for i in range(count):
                 history.add(step + i + 1, {name: row[i] for name, row in rows.items()})
-            step += count
-            problem = _blow_up(history, step, count)
+            if bad is None:
+                step += count
+            elif before is not None and on_nan == "skip" and skipped < MOST_SKIPPED:
+                state = dataclasses.replace(state, step=state.step + 1)
+                step, skipped = step + count, skipped + 1
+                history.add(step, {"skipped": 1.0})
+            else:
+                problem = _story(history, rows, bad, step)
+                step += count if before is None else bad
+                if before is not None:
+                    problem += f"; {explain(task, state, step, seed, folder)}"
             if watch is not None and watch.due(step):
                 history.add(step, watch.look(step, state))
             shown = {"loss": float(rows["loss"][-1])} if "loss" in rows else {}
-            if step == due:
+            if step == due and not problem:
                 row = measure(step)
                 shown |= {name: row[name] for name in ("val_loss", "val_metric") if name in row}
                 if row["val_loss"] < best_loss:
@@ -277,7 +299,7 @@ def fit(
             if saver is not None and step == save_due and step < steps and not problem:
                 saver.save(step, state, best_step, best, history)
             advance(step, shown)
-        if saver is not None and not problem:  # a state of NaN is nothing to go on from
+        if saver is not None and not (problem and task.trainer is not None):
             unsaved = saver.finish(step, state, best_step, best, history)
     return Fit(
         task=task,
@@ -307,15 +329,13 @@ def _nan_is_worst(loss: float) -> float:
     return loss if math.isfinite(loss) else math.inf
 
 
-def _blow_up(history: History, step: int, count: int) -> str:
-    """Says where the loss of the last `count` steps stopped being finite, or nothing."""
-    rows = [row for row in history.rows[-count:] if "loss" in row]
-    for row in rows:
-        if not math.isfinite(row["loss"]):
-            before = [r for r in history.rows if "grad_norm" in r and r["step"] < row["step"]]
-            norm = f"; grad_norm was {before[-1]['grad_norm']:.3g} before" if before else ""
-            return f"the loss became {row['loss']} at step {int(row['step'])}{norm}"
-    return ""
+def _story(history: History, rows: Mapping[str, np.ndarray], bad: int, step: int) -> str:
+    """Says which update is not finite, and how large the gradient was before."""
+    norms = [
+        row["grad_norm"] for row in history.rows if row["step"] <= step + bad and "grad_norm" in row
+    ]
+    norm = f"; grad_norm was {norms[-1]:.3g} before" if norms else ""
+    return f"{became(rows, bad)} at step {step + bad + 1}{norm}"
 
 
 def _chunk(task: Task, state: Any, seed: int, layout: Layout, accumulate: int) -> Chunk:
