@@ -48,9 +48,10 @@ def explain(task: Task, state: Any, step: int, seed: int, folder: Path | None) -
     if folder is None:
         return said
     path = folder / "nan" / f"{step + 1}.npz"
+    kept: dict[str, Any] = {"rows": rows, **_named("inputs", inputs), **_named("targets", targets)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, rows=rows, **_named("inputs", inputs), **_named("targets", targets))
+        np.savez(path, **kept)
     except OSError as error:
         return f"{said}; its batch could not be written ({error})"
     return f"{said}; its batch is in {path}"
