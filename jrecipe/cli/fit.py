@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -52,6 +53,39 @@ if TYPE_CHECKING:
     ),
     click.option("--batch-size", type=click.IntRange(1), help="Examples per update; default 64."),
     click.option(
+        "--accumulate",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Pass each batch through the network in so many parts, to save memory.",
+    ),
+    click.option(
+        "--devices",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Share each batch between so many devices; on a CPU they are virtual ones.",
+    ),
+    click.option(
+        "--parallel",
+        type=click.Choice(["jit", "pmap"]),
+        default="jit",
+        show_default=True,
+        help="How devices share a batch: as one program on a mesh, or each with its own noise.",
+    ),
+    click.option(
+        "--save-every",
+        type=click.IntRange(1),
+        help="Updates between two checkpoints; default a tenth of the run.",
+    ),
+    click.option(
+        "--on-nan",
+        type=click.Choice(["stop", "skip"]),
+        default="stop",
+        show_default=True,
+        help="What to do before an update that is not finite.",
+    ),
+    click.option(
         "--monitor", is_flag=True, help="Look at updates and predictions, and judge the run."
     ),
     options.seed,
@@ -72,6 +106,11 @@ def fit(
     width: int | None,
     learning_rate: float | None,
     batch_size: int | None,
+    accumulate: int,
+    devices: int,
+    parallel: Literal["jit", "pmap"],
+    save_every: int | None,
+    on_nan: Literal["stop", "skip"],
     monitor: bool,
     seed: int,
     column: str | None,
@@ -85,6 +124,7 @@ def fit(
     run.json into the run's folder.
     """
     folder = choose_folder("", out, resume) if out is not None else None
+    _virtual_devices(devices)
     with saying(quiet) as say:
         from jrecipe import train
         from jrecipe.cli.saving import no_storage_log, save_run
@@ -121,6 +161,11 @@ def fit(
                     resume=resume,
                     progress=False if quiet else None,
                     monitor=monitor,
+                    accumulate=accumulate,
+                    devices=devices,
+                    parallel=parallel,
+                    save_every=save_every,
+                    on_nan=on_nan,
                 )
             except KeyboardInterrupt:
                 again = command_for(arguments, folder, resume=True)
@@ -145,6 +190,12 @@ def fit(
         raise StopError(f"saved after {result.steps} of {steps} updates; go on with: {again}", code)
     print_place(folder, as_json=as_json)
     return code_of(report)
+
+
+def _virtual_devices(count: int) -> None:
+    """Lets JAX have `count` devices on a CPU; it reads this when it is imported."""
+    if count > 1:
+        os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(count))
 
 
 def _storable(task: Task, seed: int) -> bool:
