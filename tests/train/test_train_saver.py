@@ -182,7 +182,13 @@ def killed_again_and_again(folder: Path, steps: int, kills: int, seed: int) -> i
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={
+                **os.environ,
+                "JAX_PLATFORMS": "cpu",
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "JAX_COMPILATION_CACHE_DIR": str(folder.with_name("programs")),
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            },
         )
         assert child.stdout is not None
         assert child.stderr is not None
