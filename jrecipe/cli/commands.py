@@ -24,7 +24,7 @@ Examples:
   jrecipe check my_task.py:task        your own network, loss and data
   jrecipe predict runs/digits new.png
 
-Exit codes: 0 all well, 1 a check failed, 2 bad input, 130 interrupted."""
+Exit codes: 0 all well, 1 a check failed, 2 bad input, 130 interrupted, 143 SIGTERM (saved)."""
 
 
 def _start(context: click.Context) -> int:

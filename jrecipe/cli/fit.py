@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from jrecipe.cli import options
 from jrecipe.cli.command_line import command_for, command_of
 from jrecipe.cli.planned import plan_for
-from jrecipe.cli.printing import code_of, print_place, print_report
+from jrecipe.cli.printing import code_of, print_place, print_report, warnings_as_lines
 from jrecipe.cli.progress import saying
 from jrecipe.cli.run_folder import choose_folder, claimed
-from jrecipe.cli.stop import INTERRUPTED, StopError, os_stop
+from jrecipe.cli.stop import INTERRUPTED, TERMINATED, StopError, os_stop
 from jrecipe.cli.target import Target, load_target, require_splits, user_code
 from jrecipe.types import TaskError
 
 if TYPE_CHECKING:
     from jrecipe.recipe.dish import Dish
     from jrecipe.report import Report
+    from jrecipe.task import Task
     from jrecipe.train import Clock, Fit
 
 
@@ -51,6 +53,39 @@ if TYPE_CHECKING:
     ),
     click.option("--batch-size", type=click.IntRange(1), help="Examples per update; default 64."),
     click.option(
+        "--accumulate",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Pass each batch through the network in so many parts, to save memory.",
+    ),
+    click.option(
+        "--devices",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Share each batch between so many devices; on a CPU they are virtual ones.",
+    ),
+    click.option(
+        "--parallel",
+        type=click.Choice(["jit", "pmap"]),
+        default="jit",
+        show_default=True,
+        help="How devices share a batch: as one program on a mesh, or each with its own noise.",
+    ),
+    click.option(
+        "--save-every",
+        type=click.IntRange(1),
+        help="Updates between two checkpoints; default a tenth of the run.",
+    ),
+    click.option(
+        "--on-nan",
+        type=click.Choice(["stop", "skip"]),
+        default="stop",
+        show_default=True,
+        help="What to do before an update that is not finite.",
+    ),
+    click.option(
         "--monitor", is_flag=True, help="Look at updates and predictions, and judge the run."
     ),
     options.seed,
@@ -71,6 +106,11 @@ def fit(
     width: int | None,
     learning_rate: float | None,
     batch_size: int | None,
+    accumulate: int,
+    devices: int,
+    parallel: Literal["jit", "pmap"],
+    save_every: int | None,
+    on_nan: Literal["stop", "skip"],
     monitor: bool,
     seed: int,
     column: str | None,
@@ -78,12 +118,13 @@ def fit(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Train only, without checks; Ctrl-C saves and says how to go on.
+    """Train only, without checks; Ctrl-C and SIGTERM save and say how to go on.
 
     TARGET is as in `jrecipe check`. Writes checkpoints, history.jsonl, report.html, report.json and
     run.json into the run's folder.
     """
     folder = choose_folder("", out, resume) if out is not None else None
+    _virtual_devices(devices)
     with saying(quiet) as say:
         from jrecipe import train
         from jrecipe.cli.saving import no_storage_log, save_run
@@ -107,19 +148,24 @@ def fit(
             claimed(folder, record, resume=resume),
             user_code(loaded),
             no_storage_log(),
+            warnings_as_lines(),
             train.Clock() as clock,
         ):
             say.briefly(f"Train {dish.task.name}: {steps} updates")
             try:
-                # A new run is written by `save_run`: so a full disk does not cost its result.
                 result = train.fit(
                     dish.task,
                     steps,
                     seed=seed,
-                    out=folder if resume else None,
+                    out=folder if resume or _storable(dish.task, seed) else None,
                     resume=resume,
                     progress=False if quiet else None,
                     monitor=monitor,
+                    accumulate=accumulate,
+                    devices=devices,
+                    parallel=parallel,
+                    save_every=save_every,
+                    on_nan=on_nan,
                 )
             except KeyboardInterrupt:
                 again = command_for(arguments, folder, resume=True)
@@ -136,14 +182,29 @@ def fit(
         report = dataclasses.replace(report, findings=check_fit(result).findings)
     _print(report, result, as_json=as_json, quiet=quiet)
     record |= {"status": "interrupted" if result.interrupted else "done", "steps": result.steps}
-    save_run(folder, arguments, report=report, record=record, fit=None if resume else result)
+    saved = result.out is not None and not result.unsaved
+    save_run(folder, arguments, report=report, record=record, fit=None if saved else result)
     if result.interrupted:
         again = command_for(arguments, folder, resume=True)
-        raise StopError(
-            f"saved after {result.steps} of {steps} updates; go on with: {again}", INTERRUPTED
-        )
+        code = TERMINATED if result.signal == "SIGTERM" else INTERRUPTED
+        raise StopError(f"saved after {result.steps} of {steps} updates; go on with: {again}", code)
     print_place(folder, as_json=as_json)
     return code_of(report)
+
+
+def _virtual_devices(count: int) -> None:
+    """Lets JAX have `count` devices on a CPU; it reads this when it is imported."""
+    if count > 1:
+        os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(count))
+
+
+def _storable(task: Task, seed: int) -> bool:
+    """Whether a checkpoint can hold the task's state; a trainer of the user's own may differ."""
+    import jax
+
+    from jrecipe.train import unstorable
+
+    return task.trainer is None or not unstorable(task.trainer.init(jax.random.key(seed)))
 
 
 def _dish(loaded: Target, chosen: dict[str, Any]) -> Dish:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from jrecipe.cli.compile_cache import keep_programs
 from jrecipe.cli.ctrl_c import listen
 from jrecipe.cli.stop import BAD_INPUT, INTERRUPTED, StopError, os_stop, say_stop
 from jrecipe.types import TaskError
@@ -81,6 +82,7 @@ class LazyGroup(click.Group):
         arguments = tuple(sys.argv[1:] if args is None else args)
         if standalone_mode:
             listen()
+            keep_programs(os.environ)
         code = self._run(arguments, extra)
         if standalone_mode and code == INTERRUPTED:
             # Computations may still run in threads of XLA, and it can crash if Python ends first.

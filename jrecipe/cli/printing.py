@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from jrecipe.cli.stop import FAILED
+from jrecipe.types import one_line
 
 if TYPE_CHECKING:
     from jrecipe.report import Report
@@ -23,6 +26,32 @@ def print_report(report: Report, *, as_json: bool, quiet: bool) -> None:
         click.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         show(report, quiet=quiet)
+
+
+@contextlib.contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Prints warnings about checkpoints as lines of the command line; others stay as they are."""
+    from jrecipe.train.saver import SavingWarning
+
+    before = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, SavingWarning):
+            click.echo(f"jrecipe: warning: {one_line(str(message))}", err=True)
+        else:
+            before(message, category, filename, lineno, file, line)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", SavingWarning)
+        warnings.showwarning = show
+        yield
 
 
 def print_place(folder: Path, *, as_json: bool) -> None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import logging
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-import jax
 import numpy as np
 
 from jrecipe.cli.command_line import command_for
@@ -22,9 +18,7 @@ from jrecipe.cli.stop import StopError, reason
 from jrecipe.recipe.dish import Dish, PlannedDish, TaskDish
 from jrecipe.recipe.plan import target_scale
 from jrecipe.report.report import Report, write_whole
-from jrecipe.train import Fit, checkpoint_steps, save_checkpoint
-
-_ROOM = 2**17  # bytes of a checkpoint besides its arrays
+from jrecipe.train import Fit, checkpoint_steps, save_checkpoint, unstorable
 
 
 def save_run(
@@ -57,7 +51,7 @@ def save_run(
         except OSError as error:
             problems.append(f"{path} ({reason(error)[:200]})")
 
-    if fit is not None and (kind := _unstorable(fit.state)):
+    if fit is not None and (kind := unstorable(fit.state)):
         click.echo(
             f"jrecipe: the weights were not saved: Trainer.init returned a state with a {kind}; "
             "make it a pytree of arrays.",
@@ -69,11 +63,13 @@ def save_run(
         attempt(folder / "history.jsonl", lambda: write_whole(folder / "history.jsonl", lines))
         best = folder / "best"
         if fit.best_step not in checkpoint_steps(best):
-            attempt(best / str(fit.best_step), lambda: _save_state(best, fit.best_step, fit.best))
+            attempt(
+                best / str(fit.best_step), lambda: save_checkpoint(best, fit.best_step, fit.best)
+            )
         # Resuming starts from the newest of these, so everything it needs is there before.
         newest = folder / "checkpoints"
         if not problems:
-            attempt(newest / str(fit.steps), lambda: _save_state(newest, fit.steps, fit.state))
+            attempt(newest / str(fit.steps), lambda: save_checkpoint(newest, fit.steps, fit.state))
     if record is not None:
         attempt(folder / "run.json", lambda: write_record(folder, record))
     if report is not None:
@@ -86,22 +82,6 @@ def save_run(
             f"could not write {', '.join(problems)}; free some space and run: {again} - or name "
             "another folder with --out."
         )
-
-
-def _save_state(folder: Path, step: int, state: Any) -> None:
-    """Saves a checkpoint if there is room: the storage layer is loud about a full disk."""
-    size = sum(getattr(leaf, "nbytes", 8) for leaf in jax.tree.leaves(state))
-    if shutil.disk_usage(folder).free < size + _ROOM:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
-    save_checkpoint(folder, step, state)
-
-
-def _unstorable(state: Any) -> str:
-    """Returns the type of a leaf that no checkpoint can hold, empty if there is none."""
-    for leaf in jax.tree.leaves(state):
-        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float):
-            return type(leaf).__name__
-    return ""
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ import click
 
 from jrecipe.types import one_line
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+FAILED, BAD_INPUT = 1, 2
+INTERRUPTED, TERMINATED = 130, 143  # 128 and the number of SIGINT, of SIGTERM
 
 
 class StopError(Exception):
@@ -25,7 +26,7 @@ class StopError(Exception):
 
 def say_stop(error: StopError) -> None:
     """Prints the line of a `StopError` on standard error."""
-    kind = "interrupted" if error.code == INTERRUPTED else "error"
+    kind = "interrupted" if error.code in (INTERRUPTED, TERMINATED) else "error"
     click.echo(f"jrecipe: {kind}: {one_line(error.message)}", err=True)
 
 

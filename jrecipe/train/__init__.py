@@ -1,12 +1,15 @@
 """Training: pure steps, compiled loops, exact evaluation, checkpoints."""
 
-from jrecipe.train.checkpoint import checkpoint_steps, load_checkpoint, save_checkpoint
+from jrecipe.train import schedules
+from jrecipe.train.averaging import averaged, ema, swa
+from jrecipe.train.checkpoint import checkpoint_steps, load_checkpoint, save_checkpoint, unstorable
 from jrecipe.train.clock import Clock
 from jrecipe.train.evaluate import Evaluation, evaluate
 from jrecipe.train.frozen import freeze, frozen_mask
 from jrecipe.train.history import History
 from jrecipe.train.init_well import find_head_bias, init_well
 from jrecipe.train.loop import Fit, fit
+from jrecipe.train.rate_finder import LrFind, lr_find
 from jrecipe.train.reference import reference_trainer, trainer_of
 from jrecipe.train.state import TrainState, create_state
 from jrecipe.train.step import make_loss_fn, make_train_step, make_update
@@ -16,9 +19,12 @@ __all__ = [
     "Evaluation",
     "Fit",
     "History",
+    "LrFind",
     "TrainState",
+    "averaged",
     "checkpoint_steps",
     "create_state",
+    "ema",
     "evaluate",
     "find_head_bias",
     "fit",
@@ -26,10 +32,14 @@ __all__ = [
     "frozen_mask",
     "init_well",
     "load_checkpoint",
+    "lr_find",
     "make_loss_fn",
     "make_train_step",
     "make_update",
     "reference_trainer",
     "save_checkpoint",
+    "schedules",
+    "swa",
     "trainer_of",
+    "unstorable",
 ]

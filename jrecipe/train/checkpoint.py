@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -14,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe.types import PyTree, TaskError
+
+_ROOM = 2**17  # bytes of a checkpoint besides its arrays
 
 
 def _plain(state: PyTree) -> PyTree:
@@ -38,6 +42,14 @@ def _typed(like: PyTree, plain: PyTree) -> PyTree:
     return jax.tree.map(convert, like, plain)
 
 
+def unstorable(state: PyTree) -> str:
+    """Returns the type of a leaf that no checkpoint can hold, "" if there is none."""
+    for leaf in jax.tree.leaves(state):
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float):
+            return type(leaf).__name__
+    return ""
+
+
 def save_checkpoint(folder: str | Path, step: int, state: PyTree) -> Path:
     """Saves a state as `folder/STEP`, replacing one of the same step; atomic.
 
@@ -55,7 +67,8 @@ def save_checkpoint(folder: str | Path, step: int, state: PyTree) -> Path:
     import orbax.checkpoint as ocp
 
     path = Path(folder).absolute() / str(step)
-    _require_room(path.parent, sum(int(np.size(x)) * 8 for x in jax.tree.leaves(state)))
+    _require_room(path.parent, _ROOM + sum(getattr(x, "nbytes", 8) for x in jax.tree.leaves(state)))
+    _digest_file(path).write_text(json.dumps({"sha256": digest(state)}), encoding="utf-8")
     try:
         with ocp.StandardCheckpointer() as saver:
             saver.save(path, _plain(state), force=True)
@@ -65,10 +78,25 @@ def save_checkpoint(folder: str | Path, step: int, state: PyTree) -> Path:
     return path
 
 
+def digest(state: PyTree) -> str:
+    """Returns the SHA-256 of the values, dtypes and shapes of a state's leaves, in order."""
+    found = hashlib.sha256()
+    for leaf in jax.tree.leaves(_plain(state)):
+        array = np.asarray(leaf)
+        found.update(f"{array.dtype} {array.shape};".encode())
+        found.update(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
+    return found.hexdigest()
+
+
+def _digest_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
 def _require_room(folder: Path, nbytes: int) -> None:
     """Raises OSError if `folder` cannot be written or lacks the space.
 
-    Asked before, because orbax's threads wait five minutes for a folder that they cannot make.
+    Asked before, because orbax's threads wait five minutes for a folder that they cannot make, and
+    are loud about a full disk.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".room", dir=folder):
@@ -96,7 +124,7 @@ def load_checkpoint(folder: str | Path, like: PyTree, step: int | None = None) -
       step: which one; the newest if None.
 
     Raises:
-      TaskError: if there is none, or it belongs to another model.
+      TaskError: if there is none, it belongs to another model, or its files were damaged.
     """
     import orbax.checkpoint as ocp
 
@@ -111,13 +139,30 @@ def load_checkpoint(folder: str | Path, like: PyTree, step: int | None = None) -
     try:
         with ocp.StandardCheckpointer() as saver:
             plain = saver.restore(path, target)
-    except (ValueError, KeyError, TypeError) as error:
-        first = str(error).strip().splitlines()[0]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TaskError(
-            f"The checkpoint {path} does not fit this model and optimizer ({first[:200]}); use the "
-            "task that made it, or another --out."
+            f"The checkpoint {path} does not fit this model and optimizer, or is damaged "
+            f"({first[:200]}); use the task that made it, or another --out."
         ) from error
     shapes = jax.tree.map(lambda a, b: np.shape(a) == np.shape(b), target, plain)
     if not all(jax.tree.leaves(shapes)):
         raise TaskError(f"The checkpoint {path} holds arrays of other shapes than this model.")
-    return _typed(like, plain)
+    state = _typed(like, plain)
+    if _damaged(path, state):
+        raise TaskError(
+            f"The checkpoint {path} is damaged: its values are not those that were saved; use an "
+            "earlier one, or another --out."
+        )
+    return state
+
+
+def _damaged(path: Path, state: PyTree) -> bool:
+    """Whether a checkpoint's values differ from those that were saved, as far as that was noted."""
+    try:
+        noted = json.loads(_digest_file(path).read_text(encoding="utf-8"))["sha256"]
+    except FileNotFoundError:
+        return False  # saved by an earlier version
+    except (ValueError, KeyError, TypeError):
+        return True
+    return bool(noted != digest(state))

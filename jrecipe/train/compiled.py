@@ -42,12 +42,22 @@ def scans_well(step: Callable[..., Any], *args: PyTree) -> bool:
     return not contains_primitive(jax.make_jaxpr(step)(*args).jaxpr, "conv_general_dilated")
 
 
-def roll(step: Callable[..., tuple[PyTree, PyTree]], scan: bool) -> Callable[..., Any]:
+def _jitted(run: Callable[..., Any], axis: int) -> Callable[..., Any]:
+    return jax.jit(run, donate_argnums=0)
+
+
+def roll(
+    step: Callable[..., tuple[PyTree, PyTree]],
+    scan: bool,
+    compiled: Callable[[Callable[..., Any], int], Callable[..., Any]] = _jitted,
+) -> Callable[..., Any]:
     """Compiles `step(carry, x, *constants) -> (carry, y)` over the leading axis of `xs`.
 
     Args:
       step: a pure function.
       scan: as one program; otherwise one compiled step called in a loop.
+      compiled: `(run, axis) -> run`, compiled and donating its first argument; `axis` is that of
+        the batch in its second.
 
     Returns:
       `(carry, xs, *constants) -> (carry, ys)`, donating `carry`.
@@ -57,8 +67,8 @@ def roll(step: Callable[..., tuple[PyTree, PyTree]], scan: bool) -> Callable[...
         def run(carry: PyTree, xs: PyTree, *constants: PyTree) -> tuple[PyTree, PyTree]:
             return jax.lax.scan(lambda carry, x: step(carry, x, *constants), carry, xs)
 
-        return jax.jit(run, donate_argnums=0)
-    one = jax.jit(step, donate_argnums=0)
+        return compiled(run, 1)
+    one = compiled(step, 0)
 
     def loop(carry: PyTree, xs: PyTree, *constants: PyTree) -> tuple[PyTree, PyTree]:
         ys = []

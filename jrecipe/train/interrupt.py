@@ -1,4 +1,7 @@
-"""Ctrl-C as a request: finish the chunk that is running, save, and say how to go on."""
+"""A request to stop: finish the chunk that is running, save, and say how to go on.
+
+Ctrl-C asks so, and SIGTERM, which clusters send some seconds before they take a machine away.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +11,33 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+_ASKING = (signal.SIGINT, signal.SIGTERM)
+
 
 @contextlib.contextmanager
-def on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Turns the first Ctrl-C into a flag; a second one interrupts at once.
+def on_interrupt() -> Iterator[Callable[[], str]]:
+    """Turns the first Ctrl-C or SIGTERM into a flag; a second one interrupts at once.
 
     Outside the main thread, where Python delivers no signals, nothing changes.
 
     Yields:
-      A function that tells whether Ctrl-C was pressed.
+      A function that returns the name of the signal that came, "SIGINT" or "SIGTERM", or "".
     """
-    asked = False
+    asked = ""
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda: ""
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
             raise KeyboardInterrupt
-        asked = True
+        asked = signal.Signals(number).name
 
-    before = signal.signal(signal.SIGINT, handle)
+    before = {number: signal.signal(number, handle) for number in _ASKING}
     try:
         yield lambda: asked
     finally:
-        # None stands for a handler that was not set from Python; it cannot be put back.
-        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+        for number, handler in before.items():
+            # None stands for a handler that was not set from Python; it cannot be put back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

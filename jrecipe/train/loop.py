@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,17 +18,22 @@ from jrecipe.data.source import in_memory
 from jrecipe.data.stream import batches
 from jrecipe.figures import Curves
 from jrecipe.task import Task, read, validate_values
-from jrecipe.train.checkpoint import checkpoint_steps, load_checkpoint, save_checkpoint
+from jrecipe.train.blow_up import became, explain, first_bad
+from jrecipe.train.checkpoint import checkpoint_steps, unstorable
 from jrecipe.train.clock import Clock
 from jrecipe.train.compiled import roll, scans_well
 from jrecipe.train.evaluate import Evaluation, evaluate
 from jrecipe.train.history import History
 from jrecipe.train.interrupt import on_interrupt
+from jrecipe.train.layout import Layout, Parallel, make_layout
 from jrecipe.train.monitor import Monitor
 from jrecipe.train.progress import progress_bar
 from jrecipe.train.reference import trainer_of, update_of
+from jrecipe.train.saver import STATES, Saver, load_newest
+from jrecipe.train.state import copy_state
 from jrecipe.types import Array, Batch, PyTree, TaskError
 
+MOST_SKIPPED = 100  # updates that are not finite, before a run is given up
 # (state, step, count) -> (state, {"loss": float[count], ...}): the updates step .. step + count - 1
 Chunk = Callable[[Any, int, int], tuple[Any, dict[str, np.ndarray]]]
 
@@ -48,8 +53,10 @@ class Fit:
       steps: updates applied.
       seconds: wall time of this call.
       compile_seconds: part of it spent compiling.
-      interrupted: whether Ctrl-C ended it early.
+      interrupted: whether Ctrl-C or SIGTERM ended it early.
+      signal: "SIGINT" or "SIGTERM" if so, "" otherwise.
       problem: why it stopped early otherwise, empty if it did not.
+      unsaved: why the last checkpoint could not be written, empty if it was or was not asked for.
       monitor: what was seen on the way, None if it was not asked for.
       out: folder with the checkpoints, None if they were not saved.
     """
@@ -64,7 +71,9 @@ class Fit:
     seconds: float
     compile_seconds: float
     interrupted: bool = False
+    signal: str = ""
     problem: str = ""
+    unsaved: str = ""
     monitor: Monitor | None = None
     out: Path | None = None
 
@@ -143,6 +152,13 @@ def fit(
     resume: bool = False,
     progress: bool | None = None,
     monitor: bool = False,
+    accumulate: int = 1,
+    parallel: Parallel = "jit",
+    devices: int | None = None,
+    shard_params: bool = False,
+    save_every: int | None = None,
+    keep: int = 2,
+    on_nan: Literal["stop", "skip"] = "stop",
 ) -> Fit:
     """Trains a task.
 
@@ -161,92 +177,130 @@ def fit(
       progress: show a bar; None shows it on a terminal only.
       monitor: look at updates, gradients and predictions every 100 updates; `jr.check_fit` judges
         what was seen. It changes nothing in the run.
+      accumulate: pass each batch through the network in so many parts, which needs the memory of
+        one; the gradient is that of the whole batch, see `make_update`.
+      parallel: how several devices share a batch: "jit" on a mesh computes what one device would,
+        to rounding; "pmap" lets each device draw its own noise and use its own part's BatchNorm
+        statistics.
+      devices: how many of `jax.devices()` share each batch; None for one.
+      shard_params: cut parameters and optimiser state between the devices too, where a copy on each
+        would not fit.
+      save_every: with `out`, save each so many updates, in the background; default `eval_every`.
+      keep: newest checkpoints to keep, >= 1; two, so that one is left if the other is damaged.
+      on_nan: when a loss or gradient is not finite, "stop" before that update, or "skip" it, up to
+        100 times in a run. Stopping says what is not finite first, and with `out` keeps the batch
+        as `nan/STEP.npz`. A trainer of the task's own is only stopped.
 
     Returns:
-      A `Fit`. If Ctrl-C was pressed, it is `interrupted` and, with `out`, saved. If the loss became
-      NaN, `problem` says where.
+      A `Fit`. If Ctrl-C was pressed or SIGTERM came, it is `interrupted` and, with `out`, saved.
+      If the loss became NaN, `problem` says where, and `state` is the last that was finite.
 
     Raises:
       TaskError: if an argument or a value in the data cannot be used.
-      OSError: if `out` cannot be written.
+      OSError: if `out` cannot be made; a checkpoint that cannot be written is a warning, and
+        `Fit.unsaved` if it was the last.
     """
     _require_count("steps", steps)
+    if on_nan not in ("stop", "skip"):
+        raise TaskError(f"fit got on_nan={on_nan!r}; there are 'stop' and 'skip'.")
     eval_every = max(1, math.ceil(steps / 10)) if eval_every is None else eval_every
     _require_count("eval_every", eval_every)
     if resume and out is None:
         raise TaskError("fit got resume=True without `out`; name the folder of the run to resume.")
+    save_every = eval_every if save_every is None else save_every
+    for name, count in (("accumulate", accumulate), ("save_every", save_every), ("keep", keep)):
+        _require_count(name, count)
+    layout = make_layout(parallel, devices, shard_params, task.batch_size)
+    if task.trainer is not None and (layout.several or accumulate > 1):
+        raise TaskError(
+            f"fit got devices={devices!r}, accumulate={accumulate} with a trainer of the task's "
+            "own, whose step they cannot change; lay it out there."
+        )
     validate_values(task)
     trainer = trainer_of(task)
-    state = trainer.init(jax.random.key(seed))
+    predict = layout.predicting(trainer.predict)
+    state = layout.place(trainer.init(jax.random.key(seed)))
     history, start, best, best_step, best_loss = History(), 0, state, 0, math.inf
     folder = None if out is None else Path(out)
     if folder is not None:
-        _require_arrays(state)
-        found = checkpoint_steps(folder / "checkpoints")
+        if kind := unstorable(state):
+            raise TaskError(
+                f"fit got `out`, but Trainer.init returned a state with a {kind}, which no "
+                "checkpoint can hold; make the state a pytree of arrays, or leave `out`."
+            )
+        found = checkpoint_steps(folder / STATES)
         if found and not resume:
             raise TaskError(
                 f"fit got out={str(folder)!r}, which holds another run (step {found[-1]}); "
                 "resume it or name another folder."
             )
         folder.mkdir(parents=True, exist_ok=True)
-        if found:
-            start = found[-1]
-            state = load_checkpoint(folder / "checkpoints", state, start)
-            if not (folder / "history.jsonl").is_file():
-                raise TaskError(f"fit cannot resume {str(folder)!r}: history.jsonl is not there.")
-            history = History.load(folder / "history.jsonl").until(start)
-            best_step = max((s for s in checkpoint_steps(folder / "best") if s <= start), default=0)
-            best = load_checkpoint(folder / "best", state, best_step)
-            best_loss = min(map(_nan_is_worst, history["val_loss"]), default=math.inf)
+        saved = load_newest(folder, state)
+        if saved is not None:
+            start, state, history = saved.step, saved.state, saved.history
+            best, best_step, best_loss = saved.best, saved.best_step, saved.best_loss
 
     def measure(step: int) -> dict[str, float]:
-        result = evaluate(trainer.predict, state, task.val, task.loss, metric=task.metric)
+        result = evaluate(predict, state, task.val, task.loss, metric=task.metric)
         row = {"val_loss": result.loss, "val_loss_stderr": result.loss_stderr}
         if task.metric is not None:
             row["val_metric"] = result.metric
         history.add(step, row)
         return row
 
-    def save(step: int) -> None:
-        if folder is None or step in checkpoint_steps(folder / "checkpoints"):
-            return
-        # What a resume reads beside the checkpoint comes first: a full disk leaves no half of it.
-        if best_step not in checkpoint_steps(folder / "best"):
-            save_checkpoint(folder / "best", best_step, best)
-        history.save(folder / "history.jsonl")
-        save_checkpoint(folder / "checkpoints", step, state)
-
-    problem, step = "", start
+    problem, unsaved, step, skipped = "", "", start, 0
     watch = Monitor(task, seed) if monitor else None
     with (
         Clock() as clock,
         on_interrupt() as interrupted,
         progress_bar(task.name, steps, progress) as advance,
+        contextlib.nullcontext() if folder is None else Saver(folder, keep) as saver,
     ):
-        run = _foreign_chunk(task, seed) if task.trainer is not None else _chunk(task, state, seed)
+        if task.trainer is not None:
+            run = _foreign_chunk(task, seed)
+        else:
+            run = _chunk(task, state, seed, layout, accumulate)
         if start == 0:
             best_loss = _nan_is_worst(measure(0)["val_loss"])
-            best = _copy(state)
+            best = copy_state(state)
         if watch is not None:
             history.add(start, watch.begin(start, state))
         while step < steps and not interrupted() and not problem:
             due = min((step // eval_every + 1) * eval_every, steps)
-            count = min(due - step, 100)
+            save_due = (step // save_every + 1) * save_every
+            count = min(due - step, save_due - step, 100)
+            before = None if task.trainer is not None else copy_state(state)
             state, rows = run(state, step, count)
+            bad = first_bad(rows)
+            if bad is not None and before is not None:  # back to the last good state
+                state = run(before, step, bad)[0] if bad else before
+                count = bad + 1
             for i in range(count):
                 history.add(step + i + 1, {name: row[i] for name, row in rows.items()})
-            step += count
-            problem = _blow_up(history, step, count)
+            if bad is None:
+                step += count
+            elif before is not None and on_nan == "skip" and skipped < MOST_SKIPPED:
+                state = dataclasses.replace(state, step=state.step + 1)
+                step, skipped = step + count, skipped + 1
+                history.add(step, {"skipped": 1.0})
+            else:
+                problem = _story(history, rows, bad, step)
+                step += count if before is None else bad
+                if before is not None:
+                    problem += f"; {explain(task, state, step, seed, folder)}"
             if watch is not None and watch.due(step):
                 history.add(step, watch.look(step, state))
             shown = {"loss": float(rows["loss"][-1])} if "loss" in rows else {}
-            if step == due:
+            if step == due and not problem:
                 row = measure(step)
                 shown |= {name: row[name] for name in ("val_loss", "val_metric") if name in row}
                 if row["val_loss"] < best_loss:
-                    best_loss, best_step, best = row["val_loss"], step, _copy(state)
+                    best_loss, best_step, best = row["val_loss"], step, copy_state(state)
+            if saver is not None and step == save_due and step < steps and not problem:
+                saver.save(step, state, best_step, best, history)
             advance(step, shown)
-        save(step)
+        if saver is not None and not (problem and task.trainer is not None):
+            unsaved = saver.finish(step, state, best_step, best, history)
     return Fit(
         task=task,
         seed=seed,
@@ -258,7 +312,9 @@ def fit(
         seconds=clock.seconds,
         compile_seconds=clock.compile_seconds,
         interrupted=step < steps and not problem,
+        signal=interrupted() if step < steps and not problem else "",
         problem=problem,
+        unsaved=unsaved,
         monitor=watch,
         out=folder,
     )
@@ -269,51 +325,23 @@ def _require_count(name: str, value: object) -> None:
         raise TaskError(f"fit needs {name} as an integer >= 1, got {value!r}.")
 
 
-def _require_arrays(state: PyTree) -> None:
-    """Raises TaskError if a state holds what a checkpoint cannot."""
-    for leaf in jax.tree.leaves(state):
-        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float):
-            raise TaskError(
-                f"fit got `out`, but Trainer.init returned a state with a {type(leaf).__name__}, "
-                "which no checkpoint can hold; make the state a pytree of arrays, or leave `out`."
-            )
-
-
-def _copy(state: PyTree) -> PyTree:
-    """Copies every leaf: a step donates its state, and a user's own may change it in place."""
-
-    def duplicate(leaf: Any) -> Any:
-        if isinstance(leaf, jax.Array):
-            return jnp.copy(leaf)
-        try:
-            return copy.deepcopy(leaf)
-        except TypeError as error:
-            raise TaskError(
-                f"Trainer.init returned a state with a {type(leaf).__name__}, which cannot be "
-                f"copied ({error}); keep to a pytree of arrays."
-            ) from error
-
-    return jax.tree.map(duplicate, state)
-
-
 def _nan_is_worst(loss: float) -> float:
     return loss if math.isfinite(loss) else math.inf
 
 
-def _blow_up(history: History, step: int, count: int) -> str:
-    """Says where the loss of the last `count` steps stopped being finite, or nothing."""
-    rows = [row for row in history.rows[-count:] if "loss" in row]
-    for row in rows:
-        if not math.isfinite(row["loss"]):
-            before = [r for r in history.rows if "grad_norm" in r and r["step"] < row["step"]]
-            norm = f"; grad_norm was {before[-1]['grad_norm']:.3g} before" if before else ""
-            return f"the loss became {row['loss']} at step {int(row['step'])}{norm}"
-    return ""
+def _story(history: History, rows: Mapping[str, np.ndarray], bad: int, step: int) -> str:
+    """Says which update is not finite, and how large the gradient was before."""
+    norms = [
+        row["grad_norm"] for row in history.rows if row["step"] <= step + bad and "grad_norm" in row
+    ]
+    norm = f"; grad_norm was {norms[-1]:.3g} before" if norms else ""
+    return f"{became(rows, bad)} at step {step + bad + 1}{norm}"
 
 
-def _chunk(task: Task, state: Any, seed: int) -> Chunk:
+def _chunk(task: Task, state: Any, seed: int, layout: Layout, accumulate: int) -> Chunk:
     """Builds the chunk of the reference trainer: compiled, data on the device if it fits."""
-    update, n, size = update_of(task), len(task.train), task.batch_size
+    update = update_of(task, accumulate, layout.axis_name)
+    n, size = len(task.train), task.batch_size
 
     def on_batch(state: Any, batch: Batch) -> tuple[Any, dict[str, Array]]:
         return update(state, batch, jax.random.fold_in(state.key, state.step))
@@ -322,27 +350,32 @@ def _chunk(task: Task, state: Any, seed: int) -> Chunk:
         return batch_rows(n, size, seed, step, count)
 
     if not in_memory(task.train):
-        stepper = jax.jit(on_batch, donate_argnums=0)
+        stepper = layout.compile(layout.inside(on_batch), 0)
         ones = jnp.ones(size, jnp.float32)
 
         def streamed(state: Any, step: int, count: int) -> tuple[Any, dict[str, np.ndarray]]:
             numbers = []
             for inputs, targets in batches(task.train, iter(rows_of(step, count))):
-                state, row = stepper(state, Batch(inputs, targets, ones))
+                state, row = stepper(state, layout.spread(Batch(inputs, targets, ones)))
                 numbers.append(row)
             return state, {k: np.array([float(r[k]) for r in numbers]) for k in numbers[0]}
 
         return streamed
 
-    inputs, targets = jax.tree.map(jnp.asarray, read(task.train))
+    inputs, targets = layout.everywhere(jax.tree.map(jnp.asarray, read(task.train)))
+    step_in_place = layout.inside(on_batch)
+
+    def taken(rows: Array, inputs: PyTree, targets: PyTree) -> Batch:
+        inputs, targets = jax.tree.map(lambda x: x[rows], (inputs, targets))
+        return Batch(inputs, targets, jnp.ones(rows.shape[0]))
 
     def on_rows(state: Any, rows: Array, inputs: PyTree, targets: PyTree) -> tuple[Any, Any]:
-        take = lambda x: x[rows]  # noqa: E731
-        batch = Batch(jax.tree.map(take, inputs), jax.tree.map(take, targets), jnp.ones(size))
-        return on_batch(state, batch)
+        return step_in_place(state, taken(rows, inputs, targets))
 
-    scan = scans_well(on_rows, state, jnp.zeros(size, jnp.int32), inputs, targets)
-    runner = roll(on_rows, scan)
+    first = jax.eval_shape(taken, jnp.zeros(size, jnp.int32), inputs, targets)
+    # The same operations without a mapped axis, which is not there to be traced.
+    scan = scans_well(update_of(task, accumulate), state, first, state.key)
+    runner = roll(on_rows, scan, layout.compile)
 
     def resident(state: Any, step: int, count: int) -> tuple[Any, dict[str, np.ndarray]]:
         state, numbers = runner(state, rows_of(step, count), inputs, targets)

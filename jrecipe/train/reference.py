@@ -21,10 +21,17 @@ def optimizer_of(task: Task) -> optax.GradientTransformation:
     return freeze(task.optimizer, task.frozen)
 
 
-def update_of(task: Task) -> Update:
-    """Returns the task's pure update `(state, batch, key) -> (state, metrics)`, not compiled."""
+def update_of(task: Task, accumulate: int = 1, axis_name: str | None = None) -> Update:
+    """Returns the task's pure update `(state, batch, key) -> (state, metrics)`, not compiled.
+
+    Args:
+      task: with a model.
+      accumulate: see `make_update`.
+      axis_name: see `make_update`.
+    """
     _require_model(task)
-    return make_update(make_loss_fn(task.model, task.loss, task.augment), optimizer_of(task))
+    loss_fn = make_loss_fn(task.model, task.loss, task.augment)
+    return make_update(loss_fn, optimizer_of(task), accumulate=accumulate, axis_name=axis_name)
 
 
 def example_inputs(task: Task, n: int = 2) -> PyTree:

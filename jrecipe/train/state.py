@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jrecipe.types import Array, Key, Model, PyTree
+from jrecipe.types import Array, Key, Model, PyTree, TaskError
 
 
 @jax.tree_util.register_dataclass
@@ -64,3 +66,20 @@ def state_of(
         opt_state=tx.init(params),
         key=key,
     )
+
+
+def copy_state(state: PyTree) -> PyTree:
+    """Copies every leaf: a step donates its state, and a user's own may change it in place."""
+
+    def duplicate(leaf: Any) -> Any:
+        if isinstance(leaf, jax.Array):
+            return jnp.copy(leaf)
+        try:
+            return copy.deepcopy(leaf)
+        except TypeError as error:
+            raise TaskError(
+                f"Trainer.init returned a state with a {type(leaf).__name__}, which cannot be "
+                f"copied ({error}); keep to a pytree of arrays."
+            ) from error
+
+    return jax.tree.map(duplicate, state)

@@ -15,11 +15,10 @@ import jax.numpy as jnp
 import optax
 
 from jrecipe import losses
+from jrecipe.train.gradient import BatchLoss, accumulated_gradient, whole_gradient
 from jrecipe.train.state import TrainState
 from jrecipe.types import Array, Augment, Batch, Key, LossFunction, Model, PyTree
 
-# (params, model_state, batch, key) -> (value float32[b], weight float32[b], model_state)
-BatchLoss = Callable[[PyTree, PyTree, Batch, Key], tuple[Array, Array, PyTree]]
 Metrics = dict[str, Array]
 Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 Update = Callable[[TrainState, Batch, Key], tuple[TrainState, Metrics]]
@@ -52,7 +51,11 @@ def make_loss_fn(model: Model, loss: LossFunction, augment: Augment | None = Non
 
 
 def make_update(
-    loss_fn: BatchLoss, tx: optax.GradientTransformation, *, axis_name: str | None = None
+    loss_fn: BatchLoss,
+    tx: optax.GradientTransformation,
+    *,
+    axis_name: str | None = None,
+    accumulate: int = 1,
 ) -> Update:
     """Builds `(state, batch, key) -> (state, metrics)`, where the caller gives the key of the step.
 
@@ -61,10 +64,17 @@ def make_update(
       tx: the optimiser.
       axis_name: name of a mapped axis (`pmap`, `shard_map`, `vmap`) over which the batch is laid;
         gradients are those of the mean over all of it, and each part draws its own noise.
+      accumulate: pass the batch through the network in so many parts, one after another, which
+        needs the memory of one. The gradient is that of the mean over the whole batch, to rounding,
+        also where examples weigh differently and where the parts are not equally long. Each part
+        draws its own noise, and BatchNorm normalises each by itself.
 
     Returns:
       A pure function. `metrics` holds float32[] "loss" (of the weights before the update) and
       "grad_norm".
+
+    Raises:
+      TaskError: from the function, if a batch has fewer rows than `accumulate` parts.
     """
 
     def total(x: Array) -> Array:
@@ -83,15 +93,9 @@ def make_update(
     def update(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
         if axis_name is not None:
             key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
-
-        def mean_loss(params: PyTree) -> tuple[Array, PyTree]:
-            value, weight, model_state = loss_fn(params, state.model_state, batch, key)
-            # The weights do not depend on the parameters; this part's share of the whole mean.
-            count = jnp.maximum(total(jax.lax.stop_gradient(weight.sum())), 1e-8)
-            return (value * weight).sum() / count, model_state
-
         params = own(state.params)
-        (loss, model_state), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
+        gradient = whole_gradient if accumulate == 1 else accumulated_gradient(accumulate)
+        loss, grads, model_state = gradient(loss_fn, total, params, state.model_state, batch, key)
         if axis_name is not None:
             loss, grads = jax.lax.psum((loss, grads), axis_name)
             model_state = jax.tree.map(mean, model_state)
@@ -110,7 +114,11 @@ def make_update(
 
 
 def make_train_step(
-    loss_fn: BatchLoss, tx: optax.GradientTransformation, *, axis_name: str | None = None
+    loss_fn: BatchLoss,
+    tx: optax.GradientTransformation,
+    *,
+    axis_name: str | None = None,
+    accumulate: int = 1,
 ) -> Step:
     """Builds `(state, batch) -> (state, metrics)`: one update, with the key of `state.step`.
 
@@ -119,6 +127,7 @@ def make_train_step(
         `make_loss_fn` makes it.
       tx: the optimiser.
       axis_name: see `make_update`.
+      accumulate: see `make_update`.
 
     Example:
       >>> import jax, jax.numpy as jnp, jrecipe as jr, optax
@@ -132,7 +141,7 @@ def make_train_step(
       >>> int(state.step), float(metrics["loss"])
       (1, 1.0)
     """
-    update = make_update(loss_fn, tx, axis_name=axis_name)
+    update = make_update(loss_fn, tx, axis_name=axis_name, accumulate=accumulate)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         return update(state, batch, jax.random.fold_in(state.key, state.step))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import io
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,7 +47,16 @@ def process(*args: object, cwd: Path, before: str = "") -> subprocess.Popen[str]
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env={"JAX_COMPILATION_CACHE_DIR": str(_programs()), **os.environ},
     )
+
+
+@functools.cache
+def _programs() -> Path:
+    """A folder for compiled programs, so that tests leave none in the home of who runs them."""
+    folder = tempfile.mkdtemp(prefix="jrecipe-programs-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def finish(child: subprocess.Popen[str], seconds: float = 120) -> Result:

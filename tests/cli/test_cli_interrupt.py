@@ -58,6 +58,30 @@ def test_ctrl_c_saves_and_the_printed_command_goes_on(tmp_path, monkeypatch):
     assert json.loads((run / "run.json").read_text())["status"] == "done"
 
 
+def test_a_killed_run_and_a_pre_empted_one_go_on_from_what_was_saved(tmp_path):
+    """SIGTERM saves and ends with its own code; after `kill -9` the newest checkpoint is there."""
+    table = write_classes(tmp_path / "t.csv")
+    args = ("fit", table, "--network", "linear", "--steps", 200_000, "--out", "out")
+    for number, code in ((signal.SIGTERM, 143), (signal.SIGKILL, -9)):
+        child = process(*args, *(["--resume"] if code < 0 else []), cwd=tmp_path)
+        states = tmp_path / "out" / "checkpoints"
+        before = set(checkpoint_steps(states))
+        deadline = time.monotonic() + 120
+        while set(checkpoint_steps(states)) <= before and time.monotonic() < deadline:
+            assert child.poll() is None, finish(child)
+            time.sleep(0.05)
+        child.send_signal(number)
+        stopped = finish(child)
+        assert stopped.code == code, stopped
+        if code == 143:
+            assert stopped.err.splitlines()[-1].startswith("jrecipe: interrupted: saved after ")
+    newest = checkpoint_steps(states)[-1]
+    rest = (*args[:4], "--steps", newest + 10, "--out", "out", "--resume")
+    done = finish(process(*rest, cwd=tmp_path))
+    assert done.code == 0, done
+    assert f"{newest + 10} steps in" in done.out
+
+
 def test_ctrl_c_before_training_says_how_to_repeat(tmp_path):
     child = process("cook", "digits", "--out", "dinner", cwd=tmp_path)
     wait_for(tmp_path / "dinner" / "run.json", child)
@@ -81,7 +105,8 @@ def test_files_that_grow_too_large_lose_nothing(tmp_path):
     result = finish(process(*args, cwd=tmp_path, before=limit))
     assert result.code == 2, result
     assert "t: 20 steps in" in result.out
-    (line,) = result.err.splitlines()
+    *warned, line = result.err.splitlines()
+    assert all(one.startswith("jrecipe: warning: A checkpoint in out") for one in warned)
     assert line.startswith("jrecipe: error: could not write ")
     assert "out/report.html (File too large)" in line
     assert "--resume --out out" in line
@@ -103,7 +128,8 @@ def test_a_full_disk_loses_nothing(tmp_path):
         assert "t: 20 steps in" in result.out
         assert "disk/out" in result.err
         assert "No space left on device" in result.err
-        (line,) = result.err.splitlines()
+        *warned, line = result.err.splitlines()
+        assert all(one.startswith("jrecipe: warning: A checkpoint in ") for one in warned)
         command = line.partition("and run: ")[2].partition(" - or ")[0]
         subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
         again = finish(process(*shlex.split(command)[1:], cwd=tmp_path))

@@ -256,3 +256,18 @@ def test_cook_digits(tmp_path):
     found = lines_of(jrecipe("predict", "dinner", "--split", "test", "--json"))
     right = np.mean([x["answer"] == x["target"] for x in found])
     np.testing.assert_allclose(right, report["test"]["accuracy"], atol=1e-9)
+
+
+def test_a_batch_shared_by_virtual_devices_trains_as_on_one(tmp_path):
+    table = write_classes(tmp_path / "t.csv")
+    said = []
+    for i, more in enumerate([(), ("--devices", 2, "--accumulate", 2, "--save-every", 5)]):
+        args = ("fit", table, "--network", "linear", "--steps", 20, "--batch-size", 16)
+        result = finish(process(*args, *more, "--out", i, cwd=tmp_path))
+        assert result.code == 0, result
+        said.append(result.out.partition("best validation loss")[2].splitlines()[0])
+    assert said[0] == said[1]
+    assert (tmp_path / "1" / "checkpoints" / "15").is_dir()
+    result = finish(process("fit", table, "--devices", 5, "--batch-size", 16, cwd=tmp_path))
+    assert result.code == 2
+    assert "devices=5, which do not divide batch_size=16" in result.err

@@ -20,12 +20,12 @@ def press_ctrl_c():
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def counting_trainer(press_at=None) -> jr.Trainer:
-    """Returns a trainer that counts, and presses Ctrl-C in one of its steps."""
+def counting_trainer(press_at=None, number=signal.SIGINT) -> jr.Trainer:
+    """Returns a trainer that counts, and gets a signal in one of its steps."""
 
     def step(state, batch, key):
         if state["count"] == press_at:
-            press_ctrl_c()
+            os.kill(os.getpid(), number)
         return {"count": state["count"] + 1, "sum": state["sum"] + batch.inputs.sum()}, {
             "loss": 1.0
         }
@@ -38,11 +38,15 @@ def counting_trainer(press_at=None) -> jr.Trainer:
     )
 
 
-def test_a_foreign_run_stops_saves_and_resumes_between_evaluations(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_foreign_run_stops_saves_and_resumes_between_evaluations(tmp_path, number):
+    before = signal.getsignal(number)
     task = small(model=None, trainer=counting_trainer())
     options = {"steps": 120, "eval_every": 110, "progress": False}
-    run = jr.fit(task.replace(trainer=counting_trainer(40)), out=tmp_path, **options)
+    run = jr.fit(task.replace(trainer=counting_trainer(40, number)), out=tmp_path, **options)
     assert run.interrupted
+    assert run.signal == number.name
+    assert signal.getsignal(number) is before
     assert not run.problem
     assert run.steps == 100
     assert checkpoint_steps(tmp_path / "checkpoints") == [100]
@@ -94,7 +98,7 @@ def test_a_thread_without_signals_goes_on_as_before():
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert answers == [False]
+    assert answers == [""]
 
 
 def test_several_seeds_stop_at_ctrl_c_instead_of_going_on_with_the_next():

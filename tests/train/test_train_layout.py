@@ -1,0 +1,160 @@
+"""Training does not depend on the devices that share a batch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import optax
+import pytest
+from small_tasks import Remote, assert_close, assert_identical, noise, pictures, plain, small
+
+import jrecipe as jr
+from jrecipe.train import layout
+
+JIT = {"devices": 2}
+SHARDED = {"devices": 2, "shard_params": True}
+PMAP = {"devices": 2, "parallel": "pmap"}
+
+
+def leaves_of(fit: jr.Fit):
+    return fit.state.params, fit.state.model_state, fit.state.opt_state
+
+
+@pytest.mark.parametrize("options", [JIT, SHARDED, PMAP], ids=["jit", "sharded", "pmap"])
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_two_devices_train_as_one(options, accumulate):
+    task = small(optimizer=optax.chain(optax.clip_by_global_norm(0.1), optax.adam(1e-2)))
+    one, two = jr.fit(task, 20), jr.fit(task, 20, accumulate=accumulate, **options)
+    assert_close(leaves_of(two), leaves_of(one))
+    for name in ("loss", "grad_norm", "val_loss"):
+        np.testing.assert_allclose(two.history[name], one.history[name], rtol=1e-4)
+
+
+@pytest.mark.parametrize("options", [JIT, SHARDED], ids=["jit", "sharded"])
+def test_noise_and_batch_statistics_are_those_of_one_device_on_a_mesh(options):
+    # SGD: behind a norm a bias has no gradient but rounding, which Adam would blow up.
+    task = small(model=plain(dropout=0.5, norm=True), augment=noise, optimizer=optax.sgd(0.1))
+    one, two = jr.fit(task, 20), jr.fit(task, 20, **options)
+    assert_close(leaves_of(two), leaves_of(one))
+
+
+def test_pmap_draws_noise_on_each_device():
+    task = small(model=plain(dropout=0.5))
+    one, two = jr.fit(task, 5), jr.fit(task, 5, **PMAP)
+    assert abs(one.history["loss"][1] - two.history["loss"][1]) > 1e-3
+
+
+def test_data_that_is_streamed_is_cut_between_devices():
+    task = small(train=Remote(*pictures(60, 1)))
+    for options in (JIT, PMAP):
+        assert_close(leaves_of(jr.fit(task, 10, **options)), leaves_of(jr.fit(task, 10)))
+
+
+def test_a_convolution_in_a_loop_is_laid_out_too(monkeypatch):
+    monkeypatch.setattr("jrecipe.train.loop.scans_well", lambda *args: False)
+    for options in (JIT, PMAP):
+        assert_close(leaves_of(jr.fit(small(), 10, **options)), leaves_of(jr.fit(small(), 10)))
+
+
+def test_parameters_are_cut_where_they_can_be():
+    fit = jr.fit(small(), 2, **SHARDED)
+    specs = {
+        jax.tree_util.keystr(path): leaf.sharding.spec
+        for path, leaf in jax.tree_util.tree_leaves_with_path(fit.state.params)
+    }
+    assert specs["['first']['kernel']"] == jax.sharding.PartitionSpec(layout.AXIS)
+    moments = jax.tree.leaves(fit.state.opt_state)
+    assert any(not leaf.sharding.is_fully_replicated for leaf in moments)
+
+
+@pytest.mark.parametrize("options", [JIT, SHARDED, PMAP, {}], ids=["jit", "sharded", "pmap", "one"])
+def test_a_run_goes_on_with_another_number_of_devices(tmp_path, options):
+    whole = jr.fit(small(), 20, eval_every=5)
+    jr.fit(small(), 8, eval_every=5, out=tmp_path, **options)
+    other = {} if options else JIT
+    rest = jr.fit(small(), 20, eval_every=5, out=tmp_path, resume=True, **other)
+    assert_close(leaves_of(rest), leaves_of(whole))
+
+
+@pytest.mark.parametrize("options", [JIT, PMAP], ids=["jit", "pmap"])
+def test_two_runs_on_two_devices_are_bit_identical(options):
+    a, b = (jr.fit(small(), 10, **options) for _ in range(2))
+    assert_identical(a.state, b.state)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"devices": 0}, "devices=0"),
+        ({"devices": True}, "devices=True"),
+        ({"devices": 99}, "JAX sees 2"),
+        ({"parallel": "mesh"}, "parallel='mesh'"),
+        ({"shard_params": True}, "at least two devices"),
+        ({"shard_params": True, **PMAP}, "needs parallel='jit'"),
+        ({"accumulate": 0}, "accumulate"),
+    ],
+)
+def test_layouts_that_make_no_sense(options, message):
+    with pytest.raises(jr.TaskError, match=message):
+        jr.fit(small(), 2, **options)
+
+
+def test_a_batch_that_the_devices_do_not_divide_is_refused():
+    with pytest.raises(jr.TaskError, match="batch_size of 14"):
+        jr.fit(small(batch_size=15), 2, devices=2)
+
+
+def test_a_trainer_of_the_users_own_lays_itself_out():
+    task = small(trainer=jr.train.reference_trainer(small()))
+    with pytest.raises(jr.TaskError, match="own, whose step"):
+        jr.fit(task, 2, devices=2)
+
+
+EIGHT = """
+import sys
+sys.path.insert(0, "tests")
+import jax
+jax.config.update("jax_num_cpu_devices", 8)
+import optax
+import jrecipe as jr
+from flax import linen as nn
+from small_tasks import assert_close, noise, plain, small
+
+class Net(nn.Module):
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = x.reshape(-1, 4, 4, 1)
+        x = nn.relu(nn.BatchNorm(use_running_average=not train)(nn.Conv(8, (3, 3))(x)))
+        return nn.Dense(4)(nn.Dropout(0.3, deterministic=not train)(x.mean((1, 2))))
+
+noisy = small(model=plain(dropout=0.5, norm=True), augment=noise, optimizer=optax.sgd(0.1))
+PLAIN = small()
+for task in (PLAIN, noisy, small(model=Net(), optimizer=optax.sgd(0.1))):
+    one = jr.fit(task, 15)
+    for options in ({}, {"shard_params": True}, {"accumulate": 2}):
+        if "accumulate" in options and task is not PLAIN:
+            continue
+        many = jr.fit(task, 15, devices=8, **options)
+        assert_close(many.state.params, one.state.params, rtol=1e-4, atol=1e-5)
+        assert_close(many.state.model_state, one.state.model_state, rtol=1e-4, atol=1e-5)
+        assert_close(many.history["val_loss"], one.history["val_loss"], rtol=1e-4)
+print("equal")
+"""
+
+
+@pytest.mark.slow
+def test_eight_devices_train_as_one():
+    """Dropout, augmentation, BatchNorm and a convolution, on a mesh of eight."""
+    run = subprocess.run(
+        [sys.executable, "-c", EIGHT],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        check=False,
+    )
+    assert run.stdout.endswith("equal\n"), run.stderr[-3000:]
