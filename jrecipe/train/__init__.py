@@ -1,6 +1,6 @@
 """Training: pure steps, compiled loops, exact evaluation, checkpoints."""
 
-from jrecipe.train import schedules
+from jrecipe.train import loggers, schedules
 from jrecipe.train.averaging import averaged, ema, swa
 from jrecipe.train.checkpoint import checkpoint_steps, load_checkpoint, save_checkpoint, unstorable
 from jrecipe.train.clock import Clock
@@ -32,6 +32,7 @@ __all__ = [
     "frozen_mask",
     "init_well",
     "load_checkpoint",
+    "loggers",
     "lr_find",
     "make_loss_fn",
     "make_train_step",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from jrecipe.train.evaluate import Evaluation, evaluate
 from jrecipe.train.history import History
 from jrecipe.train.interrupt import on_interrupt
 from jrecipe.train.layout import Layout, Parallel, make_layout
+from jrecipe.train.loggers import Logger, Loggers
 from jrecipe.train.monitor import Monitor
 from jrecipe.train.progress import progress_bar
 from jrecipe.train.reference import trainer_of, update_of
@@ -159,6 +160,7 @@ def fit(
     save_every: int | None = None,
     keep: int = 2,
     on_nan: Literal["stop", "skip"] = "stop",
+    loggers: Sequence[Logger] = (),
 ) -> Fit:
     """Trains a task.
 
@@ -190,6 +192,8 @@ def fit(
       on_nan: when a loss or gradient is not finite, "stop" before that update, or "skip" it, up to
         100 times in a run. Stopping says what is not finite first, and with `out` keeps the batch
         as `nan/STEP.npz`. A trainer of the task's own is only stopped.
+      loggers: functions `(step, numbers) -> None` that are told each row of the history, by a
+        thread; see `jr.train.loggers`.
 
     Returns:
       A `Fit`. If Ctrl-C was pressed or SIGTERM came, it is `interrupted` and, with `out`, saved.
@@ -248,13 +252,14 @@ def fit(
         history.add(step, row)
         return row
 
-    problem, unsaved, step, skipped = "", "", start, 0
+    problem, unsaved, step, skipped, known = "", "", start, 0, len(history.rows)
     watch = Monitor(task, seed) if monitor else None
     with (
         Clock() as clock,
         on_interrupt() as interrupted,
         progress_bar(task.name, steps, progress) as advance,
         contextlib.nullcontext() if folder is None else Saver(folder, keep) as saver,
+        Loggers(loggers) as told,
     ):
         if task.trainer is not None:
             run = _foreign_chunk(task, seed)
@@ -265,7 +270,9 @@ def fit(
             best = copy_state(state)
         if watch is not None:
             history.add(start, watch.begin(start, state))
+        told.add(history.rows[known:])
         while step < steps and not interrupted() and not problem:
+            known = len(history.rows)
             due = min((step // eval_every + 1) * eval_every, steps)
             save_due = (step // save_every + 1) * save_every
             count = min(due - step, save_due - step, 100)
@@ -298,6 +305,7 @@ def fit(
                     best_loss, best_step, best = row["val_loss"], step, copy_state(state)
             if saver is not None and step == save_due and step < steps and not problem:
                 saver.save(step, state, best_step, best, history)
+            told.add(history.rows[known:])
             advance(step, shown)
         if saver is not None and not (problem and task.trainer is not None):
             unsaved = saver.finish(step, state, best_step, best, history)
