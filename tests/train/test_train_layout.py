@@ -55,7 +55,7 @@ def test_data_that_is_streamed_is_cut_between_devices():
 
 
 def test_a_convolution_in_a_loop_is_laid_out_too(monkeypatch):
-    monkeypatch.setattr("jrecipe.train.loop.scans_well", lambda *args: False)
+    monkeypatch.setattr("jrecipe.train.chunks.scans_well", lambda *args: False)
     for options in (JIT, PMAP):
         assert_close(leaves_of(jr.fit(small(), 10, **options)), leaves_of(jr.fit(small(), 10)))
 

@@ -15,7 +15,7 @@ from small_tasks import Remote, assert_close, assert_identical, noise, pictures,
 import jrecipe as jr
 from jrecipe.data import batch_rows
 from jrecipe.train import checkpoint_steps
-from jrecipe.train.loop import scalars
+from jrecipe.train.chunks import scalars
 
 NOISY = small(model=plain(dropout=0.5), augment=noise)
 
@@ -110,7 +110,7 @@ def test_a_convolution_trains_in_a_loop_to_the_numbers_of_a_scan(monkeypatch):
     train = (inputs.reshape(60, 4, 4, 1), labels)
     task = small(model=Net(), train=train, val=train)
     looped = fit(task, 5)
-    monkeypatch.setattr("jrecipe.train.loop.scans_well", lambda *args: True)
+    monkeypatch.setattr("jrecipe.train.chunks.scans_well", lambda *args: True)
     scanned = fit(task, 5)
     assert_close(looped.state.params, scanned.state.params, rtol=1e-4, atol=1e-6)
     assert len(looped.history["loss"]) == 5

@@ -1,0 +1,111 @@
+"""Chunks of training: many updates between two looks, as one program where that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jrecipe.data.order import batch_rows
+from jrecipe.data.source import in_memory
+from jrecipe.data.stream import batches
+from jrecipe.task import Task, read
+from jrecipe.train.compiled import roll, scans_well
+from jrecipe.train.layout import Layout
+from jrecipe.train.reference import update_of
+from jrecipe.types import Array, Batch, PyTree
+
+# (state, step, count) -> (state, {"loss": float[count], ...}): the updates step .. step + count - 1
+Chunk = Callable[[Any, int, int], tuple[Any, dict[str, np.ndarray]]]
+
+
+def own_chunk(task: Task, state: Any, seed: int, layout: Layout, accumulate: int) -> Chunk:
+    """Builds the chunk of the reference trainer: compiled, data on the device if it fits."""
+    update = update_of(task, accumulate, layout.axis_name)
+    n, size = len(task.train), task.batch_size
+
+    def on_batch(state: Any, batch: Batch) -> tuple[Any, dict[str, Array]]:
+        return update(state, batch, jax.random.fold_in(state.key, state.step))
+
+    def rows_of(step: int, count: int) -> np.ndarray:
+        return batch_rows(n, size, seed, step, count)
+
+    if not in_memory(task.train):
+        stepper = layout.compile(layout.inside(on_batch), 0)
+        ones = jnp.ones(size, jnp.float32)
+
+        def streamed(state: Any, step: int, count: int) -> tuple[Any, dict[str, np.ndarray]]:
+            numbers = []
+            for inputs, targets in batches(task.train, iter(rows_of(step, count))):
+                state, row = stepper(state, layout.spread(Batch(inputs, targets, ones)))
+                numbers.append(row)
+            return state, {k: np.array([float(r[k]) for r in numbers]) for k in numbers[0]}
+
+        return streamed
+
+    inputs, targets = layout.everywhere(jax.tree.map(jnp.asarray, read(task.train)))
+    step_in_place = layout.inside(on_batch)
+
+    def taken(rows: Array, inputs: PyTree, targets: PyTree) -> Batch:
+        inputs, targets = jax.tree.map(lambda x: x[rows], (inputs, targets))
+        return Batch(inputs, targets, jnp.ones(rows.shape[0]))
+
+    def on_rows(state: Any, rows: Array, inputs: PyTree, targets: PyTree) -> tuple[Any, Any]:
+        return step_in_place(state, taken(rows, inputs, targets))
+
+    first = jax.eval_shape(taken, jnp.zeros(size, jnp.int32), inputs, targets)
+    # The same operations without a mapped axis, which is not there to be traced.
+    scan = scans_well(update_of(task, accumulate), state, first, state.key)
+    runner = roll(on_rows, scan, layout.compile)
+
+    def resident(state: Any, step: int, count: int) -> tuple[Any, dict[str, np.ndarray]]:
+        state, numbers = runner(state, rows_of(step, count), inputs, targets)
+        return state, {name: np.asarray(row) for name, row in numbers.items()}
+
+    return resident
+
+
+def foreign_chunk(task: Task, seed: int) -> Chunk:
+    """Builds the chunk of a user's own trainer: one call a step, as the user would make it."""
+    trainer, n = task.trainer, len(task.train)
+    assert trainer is not None
+    key = jax.random.fold_in(jax.random.key(seed), 1)
+
+    def rows(step: int, count: int) -> Iterator[np.ndarray]:
+        return iter(batch_rows(n, task.batch_size, seed, step, count))
+
+    def run(state: Any, step: int, count: int) -> tuple[Any, dict[str, np.ndarray]]:
+        numbers: list[dict[str, float]] = []
+        for i, row in enumerate(rows(step, count)):
+            inputs, targets = jax.tree.map(jnp.asarray, task.train.take(row))
+            batch = Batch(inputs, targets, jnp.ones(len(row), jnp.float32))
+            state, metrics = trainer.step(state, batch, jax.random.fold_in(key, step + i))
+            numbers.append(scalars(metrics))
+        names = set.intersection(*(set(row) for row in numbers))
+        return state, {k: np.array([row[k] for row in numbers]) for k in sorted(names)}
+
+    return run
+
+
+def scalars(metrics: Any) -> dict[str, float]:
+    """Returns the numbers among a foreign trainer's metrics by name; a lone number is the loss.
+
+    "step" and names that start with "val_" are left out: the history has its own.
+    """
+    if not isinstance(metrics, Mapping):
+        metrics = {"loss": metrics}
+    named = {str(k): v for k, v in metrics.items() if _is_scalar(v)}
+    own = [name for name in named if name == "step" or name.startswith("val_")]
+    return {name: float(v) for name, v in named.items() if name not in own}
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, int | float):
+        return True
+    if not isinstance(value, jax.Array | np.ndarray | np.generic) or value.ndim != 0:
+        return False
+    kinds = (jnp.floating, jnp.integer, jnp.bool_)
+    return any(jnp.issubdtype(value.dtype, kind) for kind in kinds)
