@@ -78,16 +78,18 @@ def records(path):
 def test_tensorboard_files_hold_the_numbers(tmp_path):
     event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
     run = jr.fit(small(), 10, loggers=[loggers.tensorboard(tmp_path)])
-    deadline = time.monotonic() + 20
-    found = {}
-    while len(found) < len(run.history.rows) and time.monotonic() < deadline:
+    want = {
+        (name, row["step"]): pytest.approx(number, rel=1e-6)
+        for row in run.history.rows
+        for name, number in row.items()
+        if name != "step"
+    }
+    deadline, found = time.monotonic() + 20, {}
+    while found.keys() != want.keys() and time.monotonic() < deadline:
         time.sleep(0.1)
         (path,) = tmp_path.glob("events.*")
         for record in records(path):
             event = event_pb2.Event.FromString(record)
             for value in event.summary.value:
                 found[value.tag, event.step] = value.simple_value
-    for row in run.history.rows:
-        for name, number in row.items():
-            if name != "step":
-                assert found[name, row["step"]] == pytest.approx(number, rel=1e-6)
+    assert found == want
