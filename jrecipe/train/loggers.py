@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import collections
 import threading
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from jrecipe.types import TaskError
 
@@ -98,17 +98,25 @@ class Loggers:
                 while not self._rows and not self._done:
                     self._news.wait()
                 if not self._rows:
-                    return
+                    break
                 step, numbers = self._rows.popleft()
             for logger in tuple(self.loggers):
-                try:
-                    logger(step, numbers)
-                except Exception as error:  # whatever a logger raises, the run goes on without it
-                    self.loggers.remove(logger)
-                    self._failures.append(
-                        f"The logger {getattr(logger, '__name__', logger)!s} failed at step {step} "
-                        f"and is not called again: {type(error).__name__}: {error}"
-                    )
+                self._call(logger, f"at step {step}", logger, step, numbers)
+        for logger in tuple(self.loggers):
+            if callable(close := getattr(logger, "close", None)):
+                self._call(logger, "as it was closed", close)
+
+    def _call(
+        self, logger: Logger, when: str, function: Callable[..., object], *args: object
+    ) -> None:
+        try:
+            function(*args)
+        except Exception as error:  # whatever a logger raises, the run goes on without it
+            self.loggers.remove(logger)
+            self._failures.append(
+                f"The logger {getattr(logger, '__name__', logger)!s} failed {when} and is not "
+                f"called again: {type(error).__name__}: {error}"
+            )
 
 
 def tensorboard(folder: str | Path) -> Logger:
@@ -126,18 +134,23 @@ def tensorboard(folder: str | Path) -> Logger:
         raise TaskError(
             "loggers.tensorboard needs tensorboardX: pip install 'jrecipe[tensorboard]'."
         ) from error
-    writer = SummaryWriter(str(folder))
-    last = time.monotonic()
+    return _TensorBoard(SummaryWriter(str(folder), flush_secs=5))
 
-    def log(step: int, numbers: Mapping[str, float]) -> None:
-        nonlocal last
+
+class _TensorBoard:
+    """Writes numbers as scalars; closed at the end of a run, and opened anew by the next."""
+
+    __name__ = "tensorboard"
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+
+    def __call__(self, step: int, numbers: Mapping[str, float]) -> None:
         for name, value in numbers.items():
-            writer.add_scalar(name, value, step)
-        if time.monotonic() - last > 1.0 or "val_loss" in numbers:
-            writer.flush()
-            last = time.monotonic()
+            self._writer.add_scalar(name, value, step)
 
-    return log
+    def close(self) -> None:
+        self._writer.close()
 
 
 def wandb(**options: object) -> Logger:
