@@ -31,6 +31,8 @@ def page(
     tuning: Sequence[str],
     confirming: Sequence[str],
     missing: int = 0,
+    rules: float = 0.0,
+    tie: int | None = None,
 ) -> str:
     """Returns the page as Markdown.
 
@@ -40,11 +42,12 @@ def page(
       tuning: families on which tolerances were set.
       confirming: families that were looked at only afterwards.
       missing: runs that the results lack.
+      rules: share of the programs of which the published rule sets were asked.
+      tie: seed that was run where the others disagree.
     """
     main = [result for result in results if not result.run.name.startswith("unseen/")]
-    seeds = sorted({r.run.seed for r in main if r.run.kind == "fault"})
+    seeds = sorted({r.run.seed for r in main if r.run.kind == "fault"} - {tie})
     healthy_seeds = sorted({r.run.seed for r in main if r.run.kind == "odd"})
-    asked = any(r.rules for r in results)
     planted = [case for case in cases if not case.fault.real and not case.fault.unseen]
     unseen = [case for case in cases if case.fault.unseen]
     real = [case for case in cases if case.fault.real]
@@ -67,13 +70,14 @@ def page(
         "",
         "Nobody else publishes this, so we do. Each fault below was planted on purpose in a small",
         "program, at two strengths; a fault counts as detected if `jr.check` raises an alarm",
-        f"(FAILED or WARNED) with a suspect in {_most(seeds)}. Each has a repaired twin",
+        f"(FAILED or WARNED) with a suspect in {_most(seeds, tie)}. Each has a repaired twin",
         "that has to stay silent. What counts is the property violated, not whether accuracy fell.",
         "",
         "```",
         f"python experiments/planted_faults.py --seeds {' '.join(map(str, seeds))} "
         f"--healthy-seeds {' '.join(map(str, healthy_seeds))}"
-        f"{' --rules 0.2' if asked else ''} --out docs/faults.md",
+        f"{f' --tie {tie}' if tie else ''}{f' --rules {rules:g}' if rules else ''} "
+        "--out docs/faults.md",
         "```",
         "",
         *(() if not missing else (f"{missing} runs of it were not made yet.", "")),
@@ -134,7 +138,7 @@ def page(
         "run on some of the same programs, drawn, at one seed (detected: any rule fires;",
         "`experiments/gallery/rules.py`):",
         "",
-        _rules(planted, real, healthy) if asked else "Not run for this table; `--rules` adds it.",
+        _rules(planted, real, healthy) if rules else "Not run for this table; `--rules` adds it.",
         "",
         "## What was missed",
         "",
@@ -164,8 +168,10 @@ def page(
     return "\n".join(lines)
 
 
-def _most(seeds: Sequence[int]) -> str:
+def _most(seeds: Sequence[int], tie: int | None) -> str:
     """Says in how many of the seeds something has to hold."""
+    if tie is not None:
+        return "2 of 3 seeds, the third run where the first two disagree"
     return "the one seed run" if len(seeds) == 1 else "at least two thirds of the seeds run"
 
 

@@ -68,6 +68,17 @@ class Case:
         return 3 * hits >= 2 * len(self.results)
 
     @property
+    def disputed(self) -> bool:
+        """Whether two seeds disagree on something that is reported: a third has to decide."""
+        if len(self.results) != 2:
+            return False
+        alone = [dataclasses.replace(self, results=(result,)) for result in self.results]
+        said = [
+            (one.detected, one.named(1), one.named(3), one.component, one.exact) for one in alone
+        ]
+        return said[0] != said[1]
+
+    @property
     def detected(self) -> bool:
         """Whether an alarm with a suspect was raised in at least 2 of 3 seeds."""
         return self.most(lambda result: result.alarmed)
