@@ -314,7 +314,7 @@ def _flipped(
     evidence = {**evidence, "pair": flip.name, "pair_rows": flip.hits, "pair_of": flip.total}
     result = concluding(ITEM, CHECK, evidence)
     why = (
-        f"of {flip.total} {split} rows that look like one class {flip.hits} have {flip.name} "
+        f"of {flip.total} {split} rows that look like one class, {flip.hits} are {flip.name} "
         f"({flip.hits / flip.total:.0%}, 95 % interval {low:.0%} to {high:.0%}), and "
         f"{flip.back:.1%} the other way; they are no more in doubt than the rest"
     )
