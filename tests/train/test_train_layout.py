@@ -69,6 +69,9 @@ def test_parameters_are_cut_where_they_can_be():
     assert specs["['first']['kernel']"] == jax.sharding.PartitionSpec(layout.AXIS)
     moments = jax.tree.leaves(fit.state.opt_state)
     assert any(not leaf.sharding.is_fully_replicated for leaf in moments)
+    wanted = layout.make_layout("jit", 2, True, 16).shardings(fit.state)
+    as_placed = jax.tree.map(lambda x, s: x.sharding.is_equivalent_to(s, x.ndim), fit.state, wanted)
+    assert all(jax.tree.leaves(as_placed))  # after the updates as before them
 
 
 @pytest.mark.parametrize("options", [JIT, SHARDED, PMAP, {}], ids=["jit", "sharded", "pmap", "one"])
