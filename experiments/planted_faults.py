@@ -170,6 +170,7 @@ def main() -> None:
     )
     parser.add_argument("--results", default="runs/faults.jsonl", help="kept as they come")
     parser.add_argument("--out", help="the page to write, such as docs/faults.md")
+    parser.add_argument("--note", default="", help="a sentence for the page, as what changed since")
     parser.add_argument("--page-only", action="store_true", help="run nothing, write the page")
     arguments = parser.parse_args()
     Path(arguments.results).parent.mkdir(parents=True, exist_ok=True)
@@ -193,6 +194,7 @@ def main() -> None:
         missing=missing,
         rules=arguments.rules,
         tie=arguments.tie,
+        note=arguments.note,
     )
     if arguments.out:
         Path(arguments.out).write_text(text, encoding="utf-8")

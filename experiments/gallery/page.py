@@ -33,6 +33,7 @@ def page(
     missing: int = 0,
     rules: float = 0.0,
     tie: int | None = None,
+    note: str = "",
 ) -> str:
     """Returns the page as Markdown.
 
@@ -44,6 +45,7 @@ def page(
       missing: runs that the results lack.
       rules: share of the programs of which the published rule sets were asked.
       tie: seed that was run where the others disagree.
+      note: what a reader has to know besides.
     """
     main = [result for result in results if not result.run.name.startswith("unseen/")]
     seeds = sorted({r.run.seed for r in main if r.run.kind == "fault"} - {tie})
@@ -89,6 +91,7 @@ def page(
         f"All checks of one program took {median:.1f} s (median), {high:.1f} s (95 %), "
         f"{most:.1f} s (most), with two programs at a time on the machine.",
         "",
+        *((note, "") if note else ()),
         "Rates with 95 % Wilson intervals:",
         "",
         _table(
