@@ -37,6 +37,7 @@ _THIN = {
     "test_reference_step.py": 10,
     "test_shortcuts.py": 4,
     "test_train_eval.py": 6,
+    "test_train_layout.py": 3,
 }
 
 

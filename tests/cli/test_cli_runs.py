@@ -258,6 +258,7 @@ def test_cook_digits(tmp_path):
     np.testing.assert_allclose(right, report["test"]["accuracy"], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_batch_shared_by_virtual_devices_trains_as_on_one(tmp_path):
     table = write_classes(tmp_path / "t.csv")
     said = []

@@ -69,7 +69,7 @@ def test_the_story_names_the_stages_in_order(dinner):
 
 def test_the_run_leaves_a_checkpoint_and_a_history(dinner):
     out = dinner[1]
-    assert jr.train.checkpoint_steps(out / "checkpoints") == [120]
+    assert jr.train.checkpoint_steps(out / "checkpoints")[-1] == 120
     rows = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
     assert rows[-1]["step"] == 120
 

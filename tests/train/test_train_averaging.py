@@ -75,6 +75,7 @@ def test_frozen_weights_are_returned_as_they_are():
     assert not np.array_equal(mixed["last"]["kernel"], state.params["last"]["kernel"])
 
 
+@pytest.mark.slow
 def test_an_average_is_resumed_to_the_bit(tmp_path):
     task = small(optimizer=optax.chain(optax.adam(1e-2), ema(0.9)))
     whole = jr.fit(task, 20, eval_every=5).state
@@ -83,6 +84,7 @@ def test_an_average_is_resumed_to_the_bit(tmp_path):
     assert_identical(averaged(rest.opt_state, rest.params), averaged(whole.opt_state, whole.params))
 
 
+@pytest.mark.slow
 def test_accumulation_counts_updates_not_parts():
     task = small(optimizer=optax.chain(optax.adam(1e-2), ema(0.9)))
     states = [jr.fit(task, 6, accumulate=k).state for k in (1, 4)]

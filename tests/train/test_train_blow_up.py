@@ -58,6 +58,7 @@ def test_a_run_stops_before_the_update_and_names_the_row(tmp_path, value):
     assert set(kept.files) == {"rows", "inputs", "targets['label']", "targets['bad']"}
 
 
+@pytest.mark.slow
 def test_a_stopped_run_can_go_on_from_its_last_good_state(tmp_path):
     stopped = jr.fit(poisoned(), 40, out=tmp_path)
     rest = jr.fit(poisoned(0.0), 40, out=tmp_path, resume=True)
@@ -92,6 +93,7 @@ def test_skipping_leaves_the_update_out_and_nothing_else():
         assert_identical(one_more, dataclasses.replace(before, step=before.step + 1))
 
 
+@pytest.mark.slow
 def test_skipping_is_resumed_to_the_bit(tmp_path):
     options = {"on_nan": "skip", "eval_every": 10}
     whole = jr.fit(poisoned(model=plain(dropout=0.3)), 40, **options)
@@ -101,6 +103,7 @@ def test_skipping_is_resumed_to_the_bit(tmp_path):
     assert list(rest.history.lines()) == list(whole.history.lines())
 
 
+@pytest.mark.slow
 def test_skipping_gives_up(monkeypatch):
     monkeypatch.setattr("jrecipe.train.loop.MOST_SKIPPED", 2)
     run = jr.fit(poisoned(), 60, on_nan="skip")

@@ -42,18 +42,21 @@ def test_noise_and_batch_statistics_are_those_of_one_device_on_a_mesh(options):
     assert_close(leaves_of(two), leaves_of(one))
 
 
+@pytest.mark.slow
 def test_pmap_draws_noise_on_each_device():
     task = small(model=plain(dropout=0.5))
     one, two = jr.fit(task, 5), jr.fit(task, 5, **PMAP)
     assert abs(one.history["loss"][1] - two.history["loss"][1]) > 1e-3
 
 
+@pytest.mark.slow
 def test_data_that_is_streamed_is_cut_between_devices():
     task = small(train=Remote(*pictures(60, 1)))
     for options in (JIT, PMAP):
         assert_close(leaves_of(jr.fit(task, 10, **options)), leaves_of(jr.fit(task, 10)))
 
 
+@pytest.mark.slow
 def test_a_convolution_in_a_loop_is_laid_out_too(monkeypatch):
     monkeypatch.setattr("jrecipe.train.chunks.scans_well", lambda *args: False)
     for options in (JIT, PMAP):

@@ -58,6 +58,7 @@ def test_it_finds_the_edge_of_a_quadratic_from_any_rate(rate):
     assert found.factors[-1] * rate < 30 * edge  # cut soon after
 
 
+@pytest.mark.slow
 def test_a_convolution_and_a_stream_are_followed_alike(monkeypatch):
     whole = lr_find(small(), steps=20)
     np.testing.assert_allclose(

@@ -48,6 +48,7 @@ def test_checkpoints_come_when_asked_and_the_newest_are_kept(tmp_path, whole):
     assert len(lines) == len(run.history.rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [1, 3])
 def test_as_many_are_kept_as_asked(tmp_path, keep):
     jr.fit(TASK, 24, out=tmp_path, keep=keep, **OPTIONS)
@@ -69,16 +70,9 @@ def flip(path: Path) -> None:
 
 
 # orbax drops what it was about to read when one file fails.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize(
-    "harm",
-    [
-        pytest.param(truncate, marks=pytest.mark.slow),
-        flip,
-        pytest.param(Path.unlink, marks=pytest.mark.slow),
-    ],
-    ids=["cut", "flipped", "gone"],
-)
+@pytest.mark.parametrize("harm", [truncate, flip, Path.unlink], ids=["cut", "flipped", "gone"])
 def test_every_file_of_the_newest_checkpoint_may_be_damaged(tmp_path, whole, harm):
     """Whichever it is, the run ends with the right bits: from the one before, and saying so."""
     said = 0
@@ -110,6 +104,7 @@ def test_a_value_that_changed_on_disk_is_noticed(tmp_path, whole):
     assert_same_run(rest, whole)
 
 
+@pytest.mark.slow
 def test_another_task_is_refused_and_nothing_is_set_aside(tmp_path):
     jr.fit(TASK, 8, out=tmp_path, **OPTIONS)
     other = TASK.replace(optimizer=optax.sgd(0.1))
@@ -118,6 +113,7 @@ def test_another_task_is_refused_and_nothing_is_set_aside(tmp_path):
     assert checkpoint_steps(tmp_path / "checkpoints") == [4, 8]
 
 
+@pytest.mark.slow
 def test_a_damaged_best_state_is_named_and_found_anew(tmp_path):
     run = jr.fit(TASK, 16, out=tmp_path, **OPTIONS)
     for path in files_of(tmp_path / "best" / str(run.best_step)):
@@ -146,6 +142,7 @@ def test_training_goes_on_while_the_disk_is_full(tmp_path, whole, monkeypatch):
     assert_same_run(resumed, whole)
 
 
+@pytest.mark.slow
 def test_a_disk_that_stays_full_does_not_cost_the_result(tmp_path, whole, monkeypatch):
     def full(folder, step, state):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
