@@ -28,16 +28,16 @@ _THIN = {
     "test_bad_tasks.py": 8,
     "test_gallery_programs.py": 5,
     "test_gradient_flow.py": 5,
-    "test_label_noise.py": 6,
+    "test_label_noise.py": 8,
     "test_labels_aligned.py": 3,
     "test_layers.py": 7,
     "test_loss_function.py": 5,
-    "test_near_duplicates.py": 3,
+    "test_near_duplicates.py": 4,
     "test_optimizer.py": 5,
     "test_reference_step.py": 10,
-    "test_shortcuts.py": 4,
+    "test_shortcuts.py": 6,
     "test_train_eval.py": 6,
-    "test_train_layout.py": 3,
+    "test_train_layout.py": 4,
 }
 
 

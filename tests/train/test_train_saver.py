@@ -203,9 +203,8 @@ def killed_again_and_again(folder: Path, steps: int, kills: int, seed: int) -> i
         return killed
 
 
-@pytest.mark.parametrize(
-    ("steps", "kills"), [(400, 3), pytest.param(6000, 50, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("steps", "kills"), [(400, 3), (6000, 50)])
 def test_a_run_that_is_killed_again_and_again_ends_with_the_bits_of_a_quiet_one(
     tmp_path, steps, kills
 ):
