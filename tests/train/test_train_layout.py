@@ -164,3 +164,19 @@ def test_eight_devices_train_as_one():
         check=False,
     )
     assert run.stdout.endswith("equal\n"), run.stderr[-3000:]
+
+
+@pytest.mark.parametrize("options", [JIT, PMAP], ids=["jit", "pmap"])
+def test_the_number_of_traces_does_not_grow_with_the_steps(options, monkeypatch):
+    monkeypatch.setattr("jrecipe.train.chunks.scans_well", lambda *args: False)  # a call a step
+    counts = []
+    for steps in (4, 40):
+        traces, model = [], plain()
+
+        def apply(*args, traces=traces, model=model, **options):
+            traces.append(1)
+            return model.apply(*args, **options)
+
+        jr.fit(small(model=jr.Model(model.init, apply)), steps, eval_every=steps, **options)
+        counts.append(len(traces))
+    assert counts[0] == counts[1]
