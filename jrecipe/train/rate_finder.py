@@ -34,7 +34,8 @@ class LrFind:
       losses: float64[n], loss of the training batch before the update with this factor.
       smooth: float64[n], its running mean.
       steepest: the factor at which the loss fell fastest per decade; NaN if it never fell.
-      lowest: the factor at which the running mean was lowest: training begins to diverge there.
+      lowest: the factor at which the running mean was lowest; training begins to diverge there,
+        unless it is the last.
     """
 
     factors: np.ndarray
@@ -43,11 +44,15 @@ class LrFind:
     steepest: float
     lowest: float
 
+    @property
+    def rises(self) -> bool:
+        """Whether the loss rose again after its lowest point; if not, `high` was too low."""
+        return bool(self.lowest < self.factors[-1])
+
     def curves(self) -> Curves:
         """Returns the loss over the factor as a figure."""
         return Curves(
-            title=f"Learning-rate range test: the loss falls fastest at {self.steepest:.3g} times, "
-            f"is lowest at {self.lowest:.3g} times the rate of the optimiser",
+            title=f"Learning-rate range test. {self}",
             x=self.factors,
             lines={"training batch": self.losses, "running mean": self.smooth},
             xlabel="factor on the learning rate",
@@ -56,10 +61,10 @@ class LrFind:
         )
 
     def __str__(self) -> str:
-        return (
-            f"The loss falls fastest at {self.steepest:.3g} times the learning rate, and is lowest "
-            f"at {self.lowest:.3g} times."
-        )
+        end = f"is lowest at {self.lowest:.3g} times"
+        if not self.rises:
+            end = f"does not rise up to {self.lowest:.3g} times"
+        return f"The loss falls fastest at {self.steepest:.3g} times the learning rate, and {end}."
 
 
 def lr_find(

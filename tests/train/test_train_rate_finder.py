@@ -77,6 +77,10 @@ def test_a_curve_is_read_by_numbers():
     assert 0.03 < found.steepest < 0.6
     assert 3 < found.lowest < 40
     assert len(found.losses) < 201  # cut where it left all bounds
+    assert found.rises
+    falling = _read(factors, falls)
+    assert not falling.rises
+    assert "does not rise up to 1e+04 times" in str(falling)
     level = _read(factors, np.full(201, 2.0))
     assert np.isnan(level.steepest)
     gone = _read(factors, np.where(decades < 0, 2.0, np.nan))
