@@ -78,6 +78,7 @@ def judge_dynamics(
     end: float,
     slower: float | None,
     faster: float | None,
+    blank: float | None = None,
     floor: float,
     hop: float,
     wasted: float,
@@ -94,6 +95,8 @@ def judge_dynamics(
       end: training loss at the end; NaN or infinite if it diverged.
       slower: the same with a tenth or a hundredth of the rate, the better; None if not run.
       faster: the same with ten times the rate; None if not run.
+      blank: the same with blank inputs; None if not run. To learn how often each target comes is
+        little: what a rate that is too low gets done counts from there.
       floor: lowest training loss that can be reached.
       hop: mean distance of a prediction between two looks.
       wasted: share of the predictions' way that was not progress.
@@ -111,13 +114,14 @@ def judge_dynamics(
             return None
         return (start - loss) / room if np.isfinite(loss) else -np.inf
 
-    done, slow, fast = progress(end), progress(slower), progress(faster)
+    done, slow = progress(end), progress(slower)
     assert done is not None
     evidence = {
         "start": start,
         "end": end,
         "end_at_a_tenth_of_the_rate": slower,
         "end_at_ten_times_the_rate": faster,
+        "end_with_blank_inputs": blank,
         "movement_between_looks": hop,
         "share_of_the_way_wasted": wasted,
     }
@@ -162,16 +166,19 @@ def judge_dynamics(
                 why=f"the weights move by {moved:.1e} of their size",
             ),
         )
-    if not pretrained and abs(done) < 0.02 and fast is not None and fast > max(0.1, 5 * abs(done)):
+    known = start if blank is None or not np.isfinite(blank) else min(start, blank)
+    learned, could = ((known - x) / max(known - floor, 1e-12) for x in (end, _finite(faster)))
+    if not pretrained and abs(learned) < 0.05 and could > max(0.1, 10 * abs(learned)):
+        without = "" if known == start else f", hardly lower than with blank inputs ({blank:.4g})"
         return result(
             Verdict.WARNED,
-            f"The predictions hardly move: the loss goes from {start:.4g} to {end:.4g}, with ten "
-            f"times the learning rate to {faster:.4g}.",
+            f"The predictions hardly move: the loss goes from {start:.4g} to {end:.4g}{without}; "
+            f"with ten times the learning rate it goes to {faster:.4g}.",
             "Raise the learning rate tenfold, or see that training is as long as this rate needs.",
             Suspect(
                 cause="learning-rate-too-low",
                 component="optimizer",
-                why=f"{done:.1%} of the way, ten times the rate gets {fast:.0%}",
+                why=f"{learned:.1%} of the way, ten times the rate gets {could:.0%}",
             ),
         )
     return result(
@@ -214,6 +221,7 @@ def check_dynamics(context: Context) -> Finding:
         end=float(np.mean(real.train)),
         slower=_best(end("rate/10"), end("rate/100")),
         faster=end("rate*10"),
+        blank=end("blank"),
         floor=min(floor, start),
         moved=float(np.sqrt(sum(size**2 for size in real.moved.values()))),
         stopped=stopped,
@@ -223,6 +231,10 @@ def check_dynamics(context: Context) -> Finding:
         wasted=wasted,
         figures=figures,
     )
+
+
+def _finite(loss: float | None) -> float:
+    return np.inf if loss is None or not np.isfinite(loss) else loss
 
 
 def _best(*ends: float | None) -> float | None:

@@ -326,6 +326,12 @@ def test_the_rate_is_judged_by_a_tenth_and_ten_times_it():
     low = judge(end=2.29, slower=2.299, faster=1.5)
     assert (low.verdict, causes(low)) == (WARNED, ["learning-rate-too-low"])
     assert judge(end=2.29, slower=2.299, faster=1.5, pretrained=True).verdict is PASSED
+    # From 1.0 to 0.7 is as far as the frequencies of the targets go: nothing was learned of inputs.
+    blind = {"start": 1.0, "end": 0.692, "slower": 0.9, "blank": 0.694}
+    assert causes(judge(**blind, faster=0.37)) == ["learning-rate-too-low"]
+    assert judge(**blind, faster=0.66).verdict is PASSED  # ten times the rate does no better
+    assert judge(**{**blind, "end": 0.6}, faster=0.37).verdict is PASSED
+    assert judge(**{**blind, "blank": None}, faster=0.37).verdict is PASSED
     assert causes(judge(end=2.3, slower=2.3, faster=2.3, moved=1e-6)) == ["learning-rate-too-low"]
 
 
