@@ -33,8 +33,8 @@ from gallery.program import CONFIRMING, TUNING
 if TYPE_CHECKING:
     from gallery.tally import Case
 
-SEEDS = (112, 113)  # none of these was looked at while the checks of the table were built
-HEALTHY_SEEDS = (112,)
+SEEDS = (115, 116)  # none of these was looked at while the checks of the table were built
+HEALTHY_SEEDS = (115,)
 
 
 def everything(seeds: Sequence[int], healthy_seeds: Sequence[int]):
