@@ -65,8 +65,9 @@ if TYPE_CHECKING:
     from jrecipe.report import Report
     from jrecipe.task import Task, Trainer
     from jrecipe.train.evaluate import evaluate
+    from jrecipe.train.fitted import Fit
     from jrecipe.train.init_well import init_well
-    from jrecipe.train.loop import Fit, fit
+    from jrecipe.train.loop import fit
     from jrecipe.train.state import TrainState
     from jrecipe.train.step import make_train_step
     from jrecipe.types import Batch, Model, Source, TaskError

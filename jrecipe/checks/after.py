@@ -14,7 +14,7 @@ from jrecipe.figures import Curves, Figure
 from jrecipe.task import read
 from jrecipe.train.checkpoint import checkpoint_steps, load_checkpoint
 from jrecipe.train.evaluate import Evaluation
-from jrecipe.train.loop import Fit
+from jrecipe.train.fitted import Fit
 
 ROWS = 2048  # training examples that are scored
 

@@ -14,7 +14,7 @@ import numpy as np
 from jrecipe.checks.dynamics import jitter
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 from jrecipe.figures import Curves
-from jrecipe.train.loop import Fit
+from jrecipe.train.fitted import Fit
 from jrecipe.train.monitor import Look
 
 CHECK = "monitor"

@@ -17,7 +17,7 @@ from typing import Literal
 from jrecipe.checks.context import Context
 from jrecipe.checks.result import CAUSES, Finding, Suspect, Verdict
 from jrecipe.task import Task
-from jrecipe.train.loop import Fit
+from jrecipe.train.fitted import Fit
 from jrecipe.types import TaskError
 
 Stage = Literal["inspect", "skeleton", "during", "after"]

@@ -74,6 +74,19 @@ if TYPE_CHECKING:
         help="How devices share a batch: as one program on a mesh, or each with its own noise.",
     ),
     click.option(
+        "--join",
+        is_flag=True,
+        help="Train together with other processes (`jrecipe launch`, SLURM, a TPU pod); needs "
+        "--out, in a folder that all of them see.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["float32", "bfloat16"]),
+        default="float32",
+        show_default=True,
+        help="What the network computes in; its weights are float32 in any case.",
+    ),
+    click.option(
         "--save-every",
         type=click.IntRange(1),
         help="Updates between two checkpoints; default a tenth of the run.",
@@ -109,6 +122,8 @@ def fit(
     accumulate: int,
     devices: int,
     parallel: Literal["jit", "pmap"],
+    join: bool,
+    precision: Literal["float32", "bfloat16"],
     save_every: int | None,
     on_nan: Literal["stop", "skip"],
     monitor: bool,
@@ -123,9 +138,10 @@ def fit(
     TARGET is as in `jrecipe check`. Writes checkpoints, history.jsonl, report.html, report.json and
     run.json into the run's folder.
     """
-    folder = choose_folder("", out, resume) if out is not None else None
     _virtual_devices(devices)
-    with saying(quiet) as say:
+    writes = _joined(out) if join else True
+    folder = choose_folder("", out, resume) if out is not None and writes else None
+    with saying(quiet or not writes) as say:
         from jrecipe import train
         from jrecipe.cli.saving import no_storage_log, save_run
 
@@ -141,8 +157,24 @@ def fit(
             "batch_size": batch_size,
         }
         dish = _dish(loaded, chosen)
+        task = _in_precision(dish.task, precision)
+        how: dict[str, Any] = {
+            "steps": steps,
+            "seed": seed,
+            "resume": resume,
+            "monitor": monitor,
+            "accumulate": accumulate,
+            "devices": None if join else devices,
+            "parallel": parallel,
+            "save_every": save_every,
+            "on_nan": on_nan,
+        }
+        if not writes:
+            result = train.fit(task, out=out, progress=False, **how)
+            return _code_of_signal(result) if result.interrupted else 0
         folder = choose_folder(loaded.name, out, resume) if folder is None else folder
-        record = _record(arguments, loaded, dish, folder, seed, {**chosen, "target": column})
+        chosen |= {"target": column, "precision": precision}
+        record = _record(arguments, loaded, dish, folder, seed, chosen)
         _enough(folder, steps, resume)
         with (
             claimed(folder, record, resume=resume),
@@ -154,18 +186,10 @@ def fit(
             say.briefly(f"Train {dish.task.name}: {steps} updates")
             try:
                 result = train.fit(
-                    dish.task,
-                    steps,
-                    seed=seed,
-                    out=folder if resume or _storable(dish.task, seed) else None,
-                    resume=resume,
+                    task,
+                    out=folder if resume or _storable(task, seed) else None,
                     progress=False if quiet else None,
-                    monitor=monitor,
-                    accumulate=accumulate,
-                    devices=devices,
-                    parallel=parallel,
-                    save_every=save_every,
-                    on_nan=on_nan,
+                    **how,
                 )
             except KeyboardInterrupt:
                 again = command_for(arguments, folder, resume=True)
@@ -186,8 +210,8 @@ def fit(
     save_run(folder, arguments, report=report, record=record, fit=None if saved else result)
     if result.interrupted:
         again = command_for(arguments, folder, resume=True)
-        code = TERMINATED if result.signal == "SIGTERM" else INTERRUPTED
-        raise StopError(f"saved after {result.steps} of {steps} updates; go on with: {again}", code)
+        said = f"saved after {result.steps} of {steps} updates; go on with: {again}"
+        raise StopError(said, _code_of_signal(result))
     print_place(folder, as_json=as_json)
     return code_of(report)
 
@@ -196,6 +220,34 @@ def _virtual_devices(count: int) -> None:
     """Lets JAX have `count` devices on a CPU; it reads this when it is imported."""
     if count > 1:
         os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(count))
+
+
+def _joined(out: str | None) -> bool:
+    """Joins the other processes; returns whether this one writes the run's folder."""
+    if out is None:
+        raise TaskError("--join needs --out DIR: a folder that all processes see, as runs/two.")
+    from jrecipe.train.processes import first_process, join_processes
+
+    join_processes()
+    return first_process()
+
+
+def _in_precision(task: Task, precision: Literal["float32", "bfloat16"]) -> Task:
+    """Returns the task with its network computing in another precision."""
+    if precision == "float32":
+        return task
+    if task.model is None or task.trainer is not None:
+        raise TaskError(
+            f"--precision is {precision}, but the task has a trainer of its own, which decides "
+            "that by itself; leave --precision out."
+        )
+    from jrecipe.models import in_precision
+
+    return task.replace(model=in_precision(task.model, precision))
+
+
+def _code_of_signal(result: Fit) -> int:
+    return TERMINATED if result.signal == "SIGTERM" else INTERRUPTED
 
 
 def _storable(task: Task, seed: int) -> bool:

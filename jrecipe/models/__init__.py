@@ -14,8 +14,10 @@ _NAMES = {
     "Linear": "linear",
     "MLP": "mlp",
     "as_model": "adapt",
+    "in_precision": "precision",
+    "remat": "rematerialize",
 }
-__all__ = ["MLP", "Conv", "ConvNet", "Linear", "as_model"]
+__all__ = ["MLP", "Conv", "ConvNet", "Linear", "as_model", "in_precision", "remat"]
 
 if TYPE_CHECKING:
     from jrecipe.models.adapt import as_model
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from jrecipe.models.convnet import ConvNet
     from jrecipe.models.linear import Linear
     from jrecipe.models.mlp import MLP
+    from jrecipe.models.precision import in_precision
+    from jrecipe.models.rematerialize import remat
 
 
 def __getattr__(name: str) -> Any:

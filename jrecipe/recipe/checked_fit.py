@@ -9,7 +9,7 @@ from jrecipe.checks.registry import FIT_CHECKS, run_fit_checks
 from jrecipe.recipe.checked import facts
 from jrecipe.report import Report, Section
 from jrecipe.train.clock import Clock
-from jrecipe.train.loop import Fit
+from jrecipe.train.fitted import Fit
 from jrecipe.types import TaskError
 
 

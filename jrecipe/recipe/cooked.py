@@ -20,7 +20,7 @@ from jrecipe.recipe.stages import Effort, overfit, prepare, regularise, train_fi
 from jrecipe.report import Report, Section
 from jrecipe.task import Task, validate_values
 from jrecipe.train.clock import Clock
-from jrecipe.train.loop import Fit
+from jrecipe.train.fitted import Fit
 from jrecipe.types import TaskError
 
 STAGES = ("inspect", "skeleton", "overfit", "regularise", "test")

@@ -15,7 +15,8 @@ from jrecipe.figures import Bars, Curves, Table
 from jrecipe.recipe.dish import Dish
 from jrecipe.report import Section
 from jrecipe.task import Task, head_shape, read
-from jrecipe.train.loop import Fit, fit
+from jrecipe.train.fitted import Fit
+from jrecipe.train.loop import fit
 from jrecipe.train.reference import example_inputs
 from jrecipe.train.seeds import SeedRuns
 

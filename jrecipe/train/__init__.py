@@ -5,10 +5,13 @@ from jrecipe.train.averaging import averaged, ema, swa
 from jrecipe.train.checkpoint import checkpoint_steps, load_checkpoint, save_checkpoint, unstorable
 from jrecipe.train.clock import Clock
 from jrecipe.train.evaluate import Evaluation, evaluate
+from jrecipe.train.fitted import Fit
 from jrecipe.train.frozen import freeze, frozen_mask
 from jrecipe.train.history import History
 from jrecipe.train.init_well import find_head_bias, init_well
-from jrecipe.train.loop import Fit, fit
+from jrecipe.train.loop import fit
+from jrecipe.train.loss_scaling import loss_scale, loss_scaled
+from jrecipe.train.processes import join_processes
 from jrecipe.train.rate_finder import LrFind, lr_find
 from jrecipe.train.reference import reference_trainer, trainer_of
 from jrecipe.train.state import TrainState, create_state
@@ -31,8 +34,11 @@ __all__ = [
     "freeze",
     "frozen_mask",
     "init_well",
+    "join_processes",
     "load_checkpoint",
     "loggers",
+    "loss_scale",
+    "loss_scaled",
     "lr_find",
     "make_loss_fn",
     "make_train_step",

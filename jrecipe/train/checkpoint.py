@@ -25,7 +25,9 @@ def _plain(state: PyTree) -> PyTree:
 
     def convert(leaf: Any) -> Any:
         if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return jax.random.key_data(leaf)
+            data = jax.random.key_data(leaf)
+            # With several processes orbax takes no array that only one of them has.
+            return data if jax.process_count() == 1 else np.asarray(data)
         return np.asarray(leaf) if isinstance(leaf, np.generic) else leaf
 
     return jax.tree.map(convert, state)
@@ -64,18 +66,31 @@ def save_checkpoint(folder: str | Path, step: int, state: PyTree) -> Path:
     Raises:
       OSError: if it cannot be written (full disk, no permission); earlier checkpoints stay.
     """
-    import orbax.checkpoint as ocp
-
     path = Path(folder).absolute() / str(step)
     _require_room(path.parent, _ROOM + sum(getattr(x, "nbytes", 8) for x in jax.tree.leaves(state)))
     _digest_file(path).write_text(json.dumps({"sha256": digest(state)}), encoding="utf-8")
     try:
-        with ocp.StandardCheckpointer() as saver:
+        with _checkpointer() as saver:
             saver.save(path, _plain(state), force=True)
             saver.wait_until_finished()
     except ValueError as error:  # the storage layer reports its write errors as ValueError
         raise OSError(f"could not write the checkpoint {path}: {error}") from error
     return path
+
+
+def _checkpointer() -> Any:
+    """Returns orbax's checkpointer, for this process alone: only one of them writes."""
+    import orbax.checkpoint as ocp
+
+    if jax.process_count() == 1:
+        return ocp.StandardCheckpointer()
+    own = jax.process_index()
+    return ocp.StandardCheckpointer(
+        multiprocessing_options=ocp.options.MultiprocessingOptions(
+            primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process_{own}"
+        ),
+        async_options=ocp.options.AsyncOptions(create_directories_asynchronously=False),
+    )
 
 
 def digest(state: PyTree) -> str:
@@ -137,7 +152,7 @@ def load_checkpoint(folder: str | Path, like: PyTree, step: int | None = None) -
     path = Path(folder).absolute() / str(steps[-1] if step is None else step)
     target = jax.tree.map(ocp.utils.to_shape_dtype_struct, _plain(like))
     try:
-        with ocp.StandardCheckpointer() as saver:
+        with _checkpointer() as saver:
             plain = saver.restore(path, target)
     except (ValueError, KeyError, TypeError, OSError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]

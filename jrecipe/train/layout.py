@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -41,6 +42,11 @@ class Layout:
     def several(self) -> bool:
         """Whether there is more than one device."""
         return len(self.devices) > 1
+
+    @property
+    def processes(self) -> int:
+        """How many processes hold the devices."""
+        return len({device.process_index for device in self.devices})
 
     @property
     def meshed(self) -> bool:
@@ -73,11 +79,35 @@ class Layout:
 
     def place(self, state: PyTree) -> PyTree:
         """Puts a state on the devices; on one device it stays where it is."""
-        return jax.device_put(state, self.shardings(state)) if self.meshed else state
+        if not self.meshed:
+            return state
+        return jax.tree.map(self._put, state, self.shardings(state))
 
     def everywhere(self, data: PyTree) -> PyTree:
         """Puts a copy of some data on every device."""
-        return jax.device_put(data, NamedSharding(self.mesh, _ALL)) if self.meshed else data
+        if not self.meshed:
+            return data
+        return jax.tree.map(lambda x: self._put(x, NamedSharding(self.mesh, _ALL)), data)
+
+    def local(self, state: PyTree) -> PyTree:
+        """Returns a state that this process can read by itself; all processes have to ask for it.
+
+        With one process it is the state as it lies.
+        """
+        if self.processes == 1:
+            return state
+        whole = jax.tree.map(lambda _: NamedSharding(self.mesh, _ALL), state)
+        return jax.tree.map(_on_host, jax.jit(lambda x: x, out_shardings=whole)(state))
+
+    def _put(self, x: Any, sharding: NamedSharding) -> Any:
+        """Lays an array that every process has over the devices of all of them."""
+        if self.processes == 1:
+            return jax.device_put(x, sharding)
+        if jnp.issubdtype(jnp.result_type(x), jax.dtypes.prng_key):
+            data = self._put(jax.random.key_data(x), NamedSharding(self.mesh, _ALL))
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
+        host = np.asarray(x)
+        return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
     def spread(self, batch: PyTree) -> PyTree:
         """Cuts a batch between the devices, outside of a compiled program.
@@ -89,7 +119,7 @@ class Layout:
         rows = len(jax.tree.leaves(batch)[0])
         even = rows % len(self.devices) == 0
         spec = PartitionSpec(AXIS) if even else _ALL
-        return jax.device_put(batch, NamedSharding(self.mesh, spec))
+        return jax.tree.map(lambda x: self._put(x, NamedSharding(self.mesh, spec)), batch)
 
     def inside(self, step: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[Any, Any]]:
         """Wraps `step(state, batch) -> (state, numbers)` to keep its arrays where they belong."""
@@ -141,7 +171,19 @@ class Layout:
         """
         if not self.meshed:
             return predict
-        return lambda state, inputs: jax.block_until_ready(predict(state, self.spread(inputs)))
+
+        def spread_out(state: Any, inputs: PyTree) -> PyTree:
+            return self.local(jax.block_until_ready(predict(state, self.spread(inputs))))
+
+        return spread_out
+
+
+def _on_host(x: Any) -> Any:
+    """Returns an array of which every device holds all, as one of this process alone."""
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        data = jnp.asarray(np.asarray(jax.random.key_data(x)))
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
+    return np.asarray(x)
 
 
 def make_layout(
@@ -151,7 +193,7 @@ def make_layout(
 
     Args:
       parallel: "jit" or "pmap".
-      devices: how many of `jax.devices()`; None for one.
+      devices: how many of `jax.devices()`; None for one, or for all of several processes.
       shard_params: see `Layout`.
       batch_size: rows of a batch over all devices.
 
@@ -162,7 +204,13 @@ def make_layout(
     if parallel not in ("jit", "pmap"):
         raise TaskError(f"fit got parallel={parallel!r}; there are 'jit' and 'pmap'.")
     there = jax.devices()
-    count = 1 if devices is None else devices
+    together = jax.process_count() > 1
+    count = (len(there) if together else 1) if devices is None else devices
+    if together and (count != len(there) or parallel == "pmap"):
+        raise TaskError(
+            f"fit got devices={devices!r}, parallel={parallel!r} in {jax.process_count()} "
+            f"processes; they train with all of their {len(there)} devices and parallel='jit'."
+        )
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= len(there):
         raise TaskError(
             f"fit got devices={devices!r}, but JAX sees {len(there)} ({there[0].platform}); name a "

@@ -16,6 +16,7 @@ import optax
 
 from jrecipe import losses
 from jrecipe.train.gradient import BatchLoss, accumulated_gradient, whole_gradient
+from jrecipe.train.loss_scaling import all_finite, keep_if, loss_scale
 from jrecipe.train.state import TrainState
 from jrecipe.types import Array, Augment, Batch, Key, LossFunction, Model, PyTree
 
@@ -71,7 +72,8 @@ def make_update(
 
     Returns:
       A pure function. `metrics` holds float32[] "loss" (of the weights before the update) and
-      "grad_norm".
+      "grad_norm"; with a `loss_scaled` optimiser also "loss_scale", and a "grad_norm" of 0 where
+      the update was left out because the scaled gradient overflowed.
 
     Raises:
       TaskError: from the function, if a batch has fewer rows than `accumulate` parts.
@@ -95,12 +97,22 @@ def make_update(
             key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
         params = own(state.params)
         gradient = whole_gradient if accumulate == 1 else accumulated_gradient(accumulate)
-        loss, grads, model_state = gradient(loss_fn, total, params, state.model_state, batch, key)
+        scale = loss_scale(state.opt_state)
+        used = loss_fn if scale is None else _scaled(loss_fn, scale)
+        loss, grads, model_state = gradient(used, total, params, state.model_state, batch, key)
         if axis_name is not None:
             loss, grads = jax.lax.psum((loss, grads), axis_name)
             model_state = jax.tree.map(mean, model_state)
-        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+        if scale is not None:
+            loss, grads = jax.tree.map(lambda x: x / scale, (loss, grads))
         metrics = {"loss": loss, "grad_norm": optax.tree.norm(grads)}
+        if scale is not None:
+            finite = all_finite(grads)
+            model_state = keep_if(finite, model_state, state.model_state)
+            left_out = ~finite & (scale > 1)  # at 1 it is no matter of scale: it has to be seen
+            metrics["grad_norm"] = jnp.where(left_out, 0.0, metrics["grad_norm"])
+            metrics["loss_scale"] = scale
+        updates, opt_state = tx.update(grads, state.opt_state, state.params)
         state = dataclasses.replace(
             state,
             step=state.step + 1,
@@ -111,6 +123,16 @@ def make_update(
         return state, metrics
 
     return update
+
+
+def _scaled(loss_fn: BatchLoss, scale: Array) -> BatchLoss:
+    """Returns the loss times a number, so that its small gradients can be held."""
+
+    def scaled(*args: PyTree) -> tuple[Array, Array, PyTree]:
+        value, weight, model_state = loss_fn(*args)
+        return value * scale, weight, model_state
+
+    return scaled
 
 
 def make_train_step(

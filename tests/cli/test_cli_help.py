@@ -54,8 +54,10 @@ def test_each_command_says_what_it_does_with_examples(name):
 
 def test_the_examples_of_the_help_are_commands_that_exist():
     for name in TABLE:
-        for line in re.findall(r"^ *jrecipe (.*)$", jrecipe(name, "--help").out, re.MULTILINE):
-            words = line.split()
+        lines = re.findall(r"^ *jrecipe (.*)$", jrecipe(name, "--help").out, re.MULTILINE)
+        commands = [part for line in lines for part in line.split(" -- jrecipe ")]
+        for line in commands:
+            words = line.partition(" -- ")[0].split()
             command = main.get_command(None, words[0])
             known = {o for p in command.params for o in p.opts}
             assert {w for w in words if w.startswith("--")} <= known, line

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -106,3 +108,31 @@ def test_accumulation_counts_updates_not_parts():
 def test_what_cannot_be_averaged_is_refused(call, message):
     with pytest.raises(jr.TaskError, match=message):
         call()
+
+
+def test_fit_evaluates_and_keeps_the_averaged_weights(tmp_path):
+    task = small(optimizer=optax.chain(optax.sgd(0.5), ema(0.9)))
+    plain = jr.fit(task, steps=30, eval_every=5, progress=False)
+    run = jr.fit(task, steps=30, eval_every=5, average=True, out=tmp_path, progress=False)
+    assert_identical(run.state, plain.state)  # the updates are those of the run without it
+    shown = averaged(run.state.opt_state, run.state.params)
+    predict = jr.train.reference_trainer(task).predict
+    state = dataclasses.replace(run.state, params=shown)
+    loss = jr.evaluate(predict, state, task.val, task.loss).loss
+    assert run.history["val_loss"][-1] == pytest.approx(loss, rel=1e-6)
+    assert not np.array_equal(run.history["val_loss"], plain.history["val_loss"])
+    if run.best_step == 30:
+        assert_close(run.best.params, shown)
+    at_best = run.history["val_loss"][run.history.steps("val_loss") == run.best_step]
+    assert run.evaluate().loss == pytest.approx(float(at_best[0]), rel=1e-6)
+    more = jr.fit(task, 40, eval_every=5, average=True, out=tmp_path, resume=True, progress=False)
+    whole = jr.fit(task, 40, eval_every=5, average=True, progress=False)
+    assert_identical((more.state, more.best), (whole.state, whole.best))
+
+
+def test_an_average_that_nobody_keeps_is_refused():
+    with pytest.raises(jr.TaskError, match="found 0 averages"):
+        jr.fit(small(), steps=1, average=True, progress=False)
+    trainer = jr.train.reference_trainer(small())
+    with pytest.raises(jr.TaskError, match="average=True with a trainer of the task's own"):
+        jr.fit(small(trainer=trainer), steps=1, average=True, progress=False)
