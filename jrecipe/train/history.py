@@ -27,6 +27,18 @@ class History:
         named = {k: float(v) for k, v in numbers.items() if k != "step"}
         self.rows.append({"step": int(step), **named})
 
+    def extend(self, step: int, numbers: Mapping[str, np.ndarray]) -> None:
+        """Appends a row for each of the updates after `step`.
+
+        Args:
+          step: updates applied before.
+          numbers: by name, float[k] of `k` updates.
+        """
+        named = {name: x for name, x in numbers.items() if name != "step"}
+        columns = [np.asarray(values, np.float64).tolist() for values in named.values()]
+        for i, values in enumerate(zip(*columns, strict=True), start=1):
+            self.rows.append({"step": step + i, **dict(zip(named, values, strict=True))})
+
     def names(self) -> list[str]:
         """Returns the names that occur, in order of appearance."""
         return list(dict.fromkeys(name for row in self.rows for name in row if name != "step"))

@@ -121,8 +121,7 @@ class Running:
         if bad is not None and before is not None:  # back to the last good state
             self.state = self._chunk(before, self.step, bad)[0] if bad else before
             count = bad + 1
-        for i in range(count):
-            self.history.add(self.step + i + 1, {name: row[i] for name, row in rows.items()})
+        self.history.extend(self.step, {name: row[:count] for name, row in rows.items()})
         if bad is None:
             self.step += count
         elif before is not None and self._on_nan == "skip" and self._skipped < MOST_SKIPPED:

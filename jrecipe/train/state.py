@@ -70,10 +70,15 @@ def state_of(
 
 def copy_state(state: PyTree) -> PyTree:
     """Copies every leaf: a step donates its state, and a user's own may change it in place."""
+    leaves, structure = jax.tree.flatten(state)
+    arrays = [leaf for leaf in leaves if isinstance(leaf, jax.Array)]
+    # One program for all of them: a call for each would cost a small network a fifth of its time.
+    together = len({frozenset(leaf.sharding.device_set) for leaf in arrays}) == 1
+    copied = iter(_copies(arrays)) if together else map(jnp.copy, arrays)
 
     def duplicate(leaf: Any) -> Any:
         if isinstance(leaf, jax.Array):
-            return jnp.copy(leaf)
+            return next(copied)
         try:
             return copy.deepcopy(leaf)
         except TypeError as error:
@@ -82,4 +87,9 @@ def copy_state(state: PyTree) -> PyTree:
                 f"copied ({error}); keep to a pytree of arrays."
             ) from error
 
-    return jax.tree.map(duplicate, state)
+    return jax.tree.unflatten(structure, [duplicate(leaf) for leaf in leaves])
+
+
+@jax.jit
+def _copies(arrays: list[Array]) -> list[Array]:
+    return [jnp.copy(x) for x in arrays]
