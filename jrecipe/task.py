@@ -17,9 +17,11 @@ import numpy as np
 import optax
 
 from jrecipe import losses, metrics
-from jrecipe.data.source import as_source
+from jrecipe.data.source import as_source, in_memory, nbytes
 from jrecipe.models.adapt import as_model
 from jrecipe.types import Augment, Batch, Key, LossFunction, Model, PyTree, Source, TaskError
+
+_STREAMED = 2**26  # bytes of a split that is not in memory that are looked at
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +205,8 @@ def validate_values(task: Task, limit: int = 100_000) -> None:
 
     Args:
       task: the task to look at.
-      limit: rows read per split; a larger split is sampled evenly.
+      limit: rows read per split; a larger split is sampled evenly, and one that is not in memory
+        more thinly, so that 64 MiB of it are read.
 
     Raises:
       TaskError: naming the split, the row and the way out.
@@ -213,7 +216,8 @@ def validate_values(task: Task, limit: int = 100_000) -> None:
         outputs = head_shape(task.model, task.train.take(np.arange(1))[0])
         shape = tuple(outputs.shape[1:]) if hasattr(outputs, "shape") else None
     for split, source in task.splits.items():
-        rows = spread(len(source), limit)
+        few = limit if in_memory(source) else _STREAMED * len(source) // max(nbytes(source), 1)
+        rows = spread(len(source), max(1, min(limit, few)))
         inputs, targets = source.take(rows)
         for what, tree in (("inputs", inputs), ("targets", targets)):
             for path, leaf in jax.tree_util.tree_leaves_with_path(tree):

@@ -128,3 +128,25 @@ def test_reading_some_rows_spreads_them_over_the_source():
 
 def test_the_shape_of_the_outputs_is_known_without_running_the_network():
     assert head_shape(plain(), X[:2]).shape == (2, CLASSES)
+
+
+def test_a_split_that_is_not_in_memory_is_not_read_into_it_to_be_looked_at():
+    class Large:
+        """Examples of 1 MiB each."""
+
+        asked = 0
+
+        def __len__(self):
+            return 5_000
+
+        def take(self, rows):
+            self.asked = max(self.asked, len(rows))
+            x = np.zeros((len(rows), 2**18), np.float32)
+            x[np.asarray(rows) == 4_999, 0] = np.nan
+            return x, np.asarray(rows, np.int32) % 2
+
+    source = Large()
+    task = small(train=source, val=(np.zeros((4, 2**18), np.float32), np.arange(4, dtype=np.int32)))
+    with pytest.raises(jr.TaskError, match="first in row 4999"):
+        validate_values(task)
+    assert 10 < source.asked < 64
