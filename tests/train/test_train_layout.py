@@ -13,7 +13,7 @@ import pytest
 from small_tasks import Remote, assert_close, assert_identical, noise, pictures, plain, small
 
 import jrecipe as jr
-from jrecipe.train import layout
+from jrecipe.train import checkpoint_steps, layout
 
 JIT = {"devices": 2}
 SHARDED = {"devices": 2, "shard_params": True}
@@ -120,7 +120,7 @@ def test_a_trainer_of_the_users_own_lays_itself_out():
         jr.fit(task, 2, devices=2)
 
 
-EIGHT = """
+ON_EIGHT = """
 import sys
 sys.path.insert(0, "tests")
 import jax
@@ -137,9 +137,12 @@ class Net(nn.Module):
         x = nn.relu(nn.BatchNorm(use_running_average=not train)(nn.Conv(8, (3, 3))(x)))
         return nn.Dense(4)(nn.Dropout(0.3, deterministic=not train)(x.mean((1, 2))))
 
+convolution = small(model=Net(), optimizer=optax.sgd(0.1))
+"""
+EQUAL = """
 noisy = small(model=plain(dropout=0.5, norm=True), augment=noise, optimizer=optax.sgd(0.1))
 PLAIN = small()
-for task in (PLAIN, noisy, small(model=Net(), optimizer=optax.sgd(0.1))):
+for task in (PLAIN, noisy, convolution):
     one = jr.fit(task, 15)
     for options in ({}, {"shard_params": True}, {"accumulate": 2}):
         if "accumulate" in options and task is not PLAIN:
@@ -150,20 +153,38 @@ for task in (PLAIN, noisy, small(model=Net(), optimizer=optax.sgd(0.1))):
         assert_close(many.history["val_loss"], one.history["val_loss"], rtol=1e-4)
 print("equal")
 """
+SOAK = """
+run = jr.fit(convolution, 20_000, devices=8, eval_every=100, save_every=250, out=sys.argv[1])
+assert run.steps == 20_000 and len(run.history["val_loss"]) == 201, run
+print("done")
+"""
+
+
+def on_eight(script: str, *args: object) -> str:
+    """Runs a script in a process with eight virtual devices; returns what it printed."""
+    run = subprocess.run(
+        [sys.executable, "-c", ON_EIGHT + script, *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=800,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    return run.stdout
 
 
 @pytest.mark.slow
 def test_eight_devices_train_as_one():
     """Dropout, augmentation, BatchNorm and a convolution, on a mesh of eight."""
-    run = subprocess.run(
-        [sys.executable, "-c", EIGHT],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env={**os.environ, "JAX_PLATFORMS": "cpu"},
-        check=False,
-    )
-    assert run.stdout.endswith("equal\n"), run.stderr[-3000:]
+    assert on_eight(EQUAL).endswith("equal\n")
+
+
+@pytest.mark.slow
+def test_twenty_thousand_steps_with_evaluations_and_checkpoints_between_never_hang(tmp_path):
+    """A call per update (a convolution): XLA deadlocks if another program begins meanwhile."""
+    assert on_eight(SOAK, tmp_path).endswith("done\n")
+    assert checkpoint_steps(tmp_path / "checkpoints") == [19_750, 20_000]
 
 
 @pytest.mark.parametrize("options", [JIT, PMAP], ids=["jit", "pmap"])
