@@ -24,7 +24,6 @@ from contest import Run, contest, rows
 
 import jrecipe as jr
 from jrecipe.models import as_model
-from jrecipe.train.layout import Layout
 
 NETS = {
     "conv6": (nets.Conv6, nets.TorchConv6, 128),
@@ -50,7 +49,7 @@ def with_jrecipe(name: str, devices: int, counts: list[int]) -> Run:
     x, y = batch_for(name, size)
     model, tx = as_model(module()), optax.adamw(1e-3)
     loss_fn = jr.train.make_loss_fn(model, jr.losses.softmax_cross_entropy())
-    layout = Layout(tuple(jax.devices()[:devices]))
+    layout = jr.train.Layout(tuple(jax.devices()[:devices]))
     step = layout.compile(layout.inside(jr.make_train_step(loss_fn, tx)), 0)
     batch = layout.spread(jr.Batch(jnp.asarray(x), jnp.asarray(y), jnp.ones(size)))
     init = jax.jit(lambda key: jr.train.create_state(model, tx, x, key))

@@ -9,6 +9,7 @@ from jrecipe.train.fitted import Fit
 from jrecipe.train.frozen import freeze, frozen_mask
 from jrecipe.train.history import History
 from jrecipe.train.init_well import find_head_bias, init_well
+from jrecipe.train.layout import Layout
 from jrecipe.train.loop import fit
 from jrecipe.train.loss_scaling import loss_scale, loss_scaled
 from jrecipe.train.processes import join_processes
@@ -22,6 +23,7 @@ __all__ = [
     "Evaluation",
     "Fit",
     "History",
+    "Layout",
     "LrFind",
     "TrainState",
     "averaged",
