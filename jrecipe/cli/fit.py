@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from jrecipe.task import Task
     from jrecipe.train import Clock, Fit
 
+_TRIED = 8  # virtual devices of a CPU with --devices auto
+
 
 @click.command(
     epilog=options.examples(
@@ -61,10 +63,12 @@ if TYPE_CHECKING:
     ),
     click.option(
         "--devices",
-        type=click.IntRange(1),
+        type=options.COUNT_OR_AUTO,
         default=1,
         show_default=True,
-        help="Share each batch between so many devices; on a CPU they are virtual ones.",
+        metavar="N|auto",
+        help="Share each batch between so many devices, or as many as are fastest in a short "
+        "measurement; on a CPU they are virtual ones.",
     ),
     click.option(
         "--parallel",
@@ -120,7 +124,7 @@ def fit(
     learning_rate: float | None,
     batch_size: int | None,
     accumulate: int,
-    devices: int,
+    devices: int | Literal["auto"],
     parallel: Literal["jit", "pmap"],
     join: bool,
     precision: Literal["float32", "bfloat16"],
@@ -216,8 +220,9 @@ def fit(
     return code_of(report)
 
 
-def _virtual_devices(count: int) -> None:
-    """Lets JAX have `count` devices on a CPU; it reads this when it is imported."""
+def _virtual_devices(devices: int | Literal["auto"]) -> None:
+    """Lets JAX have so many devices on a CPU; it reads this when it is imported."""
+    count = _TRIED if devices == "auto" else devices
     if count > 1:
         os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(count))
 

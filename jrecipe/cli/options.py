@@ -17,6 +17,24 @@ def _listed(
     return tuple(word.strip() for part in given for word in part.split(",") if word.strip())
 
 
+class _CountOrAuto(click.ParamType):
+    """An integer >= 1, or the word "auto"."""
+
+    name = "count"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        if value == "auto" or isinstance(value, int):
+            return value
+        if str(value).isdigit() and int(value) >= 1:
+            return int(value)
+        raise click.BadParameter(
+            f"{value!r} is neither an integer >= 1 nor 'auto'", ctx=ctx, param=param
+        )
+
+
+COUNT_OR_AUTO = _CountOrAuto()
 target = click.argument("target")
 seed = click.option(
     "--seed",

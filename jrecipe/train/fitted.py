@@ -39,6 +39,7 @@ class Fit:
       unsaved: why the last checkpoint could not be written, empty if it was or was not asked for.
       monitor: what was seen on the way, None if it was not asked for.
       out: folder with the checkpoints, None if they were not saved.
+      devices: how many shared each batch.
     """
 
     task: Task
@@ -56,6 +57,7 @@ class Fit:
     unsaved: str = ""
     monitor: Monitor | None = None
     out: Path | None = None
+    devices: int = 1
 
     def evaluate(self, split: str = "val", *, best: bool = True, **options: Any) -> Evaluation:
         """Evaluates on a split, exactly.

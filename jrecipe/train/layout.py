@@ -187,7 +187,7 @@ def _on_host(x: Any) -> Any:
 
 
 def make_layout(
-    parallel: Parallel, devices: int | None, shard_params: bool, batch_size: int
+    parallel: Parallel, devices: int | str | None, shard_params: bool, batch_size: int
 ) -> Layout:
     """Returns the layout that `fit` was asked for.
 

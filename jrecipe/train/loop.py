@@ -6,8 +6,9 @@ import contextlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import jax
 import numpy as np
 
 from jrecipe.task import Task, validate_values
@@ -16,6 +17,7 @@ from jrecipe.train.clock import Clock
 from jrecipe.train.fitted import Fit
 from jrecipe.train.interrupt import on_interrupt
 from jrecipe.train.layout import Parallel, make_layout
+from jrecipe.train.layout_choice import measured_devices
 from jrecipe.train.loggers import Logger, Loggers
 from jrecipe.train.monitor import Monitor
 from jrecipe.train.processes import agreed, first_before_others, first_process
@@ -39,7 +41,7 @@ def fit(
     monitor: bool = False,
     accumulate: int = 1,
     parallel: Parallel = "jit",
-    devices: int | None = None,
+    devices: int | Literal["auto"] | None = None,
     shard_params: bool = False,
     save_every: int | None = None,
     keep: int = 2,
@@ -70,7 +72,8 @@ def fit(
         to rounding; "pmap" lets each device draw its own noise and use its own part's BatchNorm
         statistics.
       devices: how many of `jax.devices()` share each batch; None for one, or for all of them where
-        several processes train together (`jr.train.join_processes`).
+        several processes train together (`jr.train.join_processes`); "auto" for as many as a short
+        measurement finds fastest, see `measured_devices`.
       shard_params: cut parameters and optimiser state between the devices too, where a copy on each
         would not fit.
       save_every: with `out`, save each so many updates, in the background; default `eval_every`.
@@ -102,6 +105,8 @@ def fit(
     save_every = eval_every if save_every is None else save_every
     for name, count in (("accumulate", accumulate), ("save_every", save_every), ("keep", keep)):
         _require_count(name, count)
+    if devices == "auto" and task.trainer is None and jax.process_count() == 1:
+        devices = measured_devices(task, accumulate, parallel)
     layout = make_layout(parallel, devices, shard_params, task.batch_size)
     if task.trainer is not None and (layout.several or accumulate > 1):
         raise TaskError(
@@ -183,6 +188,7 @@ def fit(
         unsaved=unsaved,
         monitor=watch,
         out=folder,
+        devices=len(layout.devices),
     )
 
 

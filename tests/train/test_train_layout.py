@@ -201,3 +201,10 @@ def test_the_number_of_traces_does_not_grow_with_the_steps(options, monkeypatch)
         jr.fit(small(model=jr.Model(model.init, apply)), steps, eval_every=steps, **options)
         counts.append(len(traces))
     assert counts[0] == counts[1]
+
+
+def test_auto_takes_a_number_of_devices_and_trains_as_one():
+    run = jr.fit(small(), 10, devices="auto")
+    assert run.devices in (1, 2)
+    assert_close(leaves_of(run), leaves_of(jr.fit(small(), 10)))
+    assert jr.fit(small(batch_size=15), 2, devices="auto").devices == 1  # 2 do not divide it
