@@ -49,6 +49,7 @@ from jrecipe.train.frozen import path_name
 from jrecipe.types import Batch, PyTree
 
 STEPS, MOST = 4, 16  # updates looked at; those made while some parameter has not moved
+_DIVERGED = 100.0  # times their size that weights move in three updates when a rate diverges
 
 
 def check_reference_step(context: Context) -> tuple[Finding, ...]:
@@ -67,7 +68,7 @@ def check_reference_step(context: Context) -> tuple[Finding, ...]:
             certain=True, cause=cause, component="step", where=error.where, why=str(error)
         )
         return (judge([trouble], {"updates": STEPS}, ""),)
-    broken = _not_finite(probe, trace)
+    broken = _not_finite(probe, trace, own=not context.foreign)
     if broken:
         return (judge(broken, {"updates": STEPS}, ""),)
     if again is not None and any(
@@ -95,7 +96,11 @@ def training_batches(ctx: Context) -> list[Batch]:
     return found
 
 
-def _not_finite(probe: Probe, trace: Trace) -> list[Trouble]:
+def _not_finite(probe: Probe, trace: Trace, own: bool) -> list[Trouble]:
+    """Names the first parameter that is not finite.
+
+    jrecipe's own step whose weights grew and grew before is not at fault: its rate is.
+    """
     for t, leaves in enumerate(trace.params):
         pairs = zip(probe.names, leaves, strict=True)
         bad = [name for name, leaf in pairs if not np.isfinite(leaf).all()]
@@ -103,6 +108,17 @@ def _not_finite(probe: Probe, trace: Trace) -> list[Trouble]:
             when = "before any update" if t == 0 else f"after update {t}"
             why = f"{bad[0]} is NaN or infinite {when}"
             component = "init" if t == 0 else "step"
+            grown = _growth(trace, t - 1) if own and t > 1 else 0.0
+            if grown > _DIVERGED:
+                return [
+                    Trouble(
+                        certain=True,
+                        cause="learning-rate-too-high",
+                        component="optimizer",
+                        where="",
+                        why=f"{why}; the weights grew {grown:.0e}-fold before",
+                    )
+                ]
             return [
                 Trouble(
                     certain=True,
@@ -113,6 +129,13 @@ def _not_finite(probe: Probe, trace: Trace) -> list[Trouble]:
                 )
             ]
     return []
+
+
+def _growth(trace: Trace, t: int) -> float:
+    """Returns how far the weights are from their start after `t` updates, relative to its size."""
+    pairs = zip(trace.params[t], trace.params[0], strict=True)
+    moved, size = np.sum([[np.sum((a - b) ** 2), np.sum(b**2)] for a, b in pairs], axis=0)
+    return float(np.sqrt(moved / max(size, 1e-30)))
 
 
 def _moved(probe: Probe, trace: Trace, batches: list[Batch]) -> tuple[list[bool], int, Trace]:

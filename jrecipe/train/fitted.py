@@ -110,7 +110,8 @@ class Fit:
         if np.isfinite(val).any():
             best = f", best validation loss {np.nanmin(val):.4g} at step {self.best_step}"
         more = f" ({self.problem})" if self.problem else ""
-        return f"{self.task.name}: {self.steps} steps in {self.seconds:.1f} s{best}{more}"
+        laid = f" on {self.devices} devices" if self.devices > 1 else ""
+        return f"{self.task.name}: {self.steps} steps in {self.seconds:.1f} s{laid}{best}{more}"
 
     def _repr_html_(self) -> str:
         from jrecipe.draw import html

@@ -205,6 +205,28 @@ def test_what_a_step_returns_is_a_finding(made: str) -> None:
     assert "Step returned" in finding.finding
 
 
+@pytest.mark.parametrize(("rate", "verdict"), [(1e12, Verdict.FAILED), (0.1, Verdict.PASSED)])
+def test_weights_that_grow_without_end_point_at_the_rate_not_at_our_step(rate, verdict) -> None:
+    diverging = jr.Model(
+        lambda key, x: (jnp.ones((x.shape[1], 1)), {}), lambda p, s, x, **_: (x @ p, s)
+    )
+    x = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    subject = jr.Task(
+        model=diverging,
+        loss=jr.losses.l2(),
+        train=(x, x[:, :1]),
+        val=(x, x[:, :1]),
+        optimizer=optax.sgd(rate),
+        batch_size=16,
+    )
+    finding = found(subject)
+    assert finding.verdict is verdict
+    if verdict is Verdict.FAILED:
+        suspect = finding.suspects[0]
+        assert (suspect.cause, suspect.component) == ("learning-rate-too-high", "optimizer")
+        assert found(loop(subject)).suspects[0].cause == "not-finite"  # a step of one's own
+
+
 def test_nan_and_another_type_are_findings() -> None:
     nan = loop(task(), weigh=lambda value, batch: value.mean() * jnp.nan)
     assert found(nan).suspects[0].cause == "not-finite"
