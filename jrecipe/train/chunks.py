@@ -61,8 +61,15 @@ def own_chunk(task: Task, state: Any, seed: int, layout: Layout, accumulate: int
     scan = scans_well(update_of(task, accumulate), state, first, state.key)
     runner = roll(on_rows, scan, layout.compile)
 
+    ahead: dict[tuple[int, int], np.ndarray] = {}
+
     def resident(state: Any, step: int, count: int) -> tuple[Any, dict[str, np.ndarray]]:
-        state, numbers = runner(state, rows_of(step, count), inputs, targets)
+        rows = ahead.pop((step, count), None)
+        state, numbers = runner(
+            state, rows_of(step, count) if rows is None else rows, inputs, targets
+        )
+        ahead.clear()
+        ahead[step + count, count] = rows_of(step + count, count)  # while the device computes
         return state, {name: np.asarray(row) for name, row in numbers.items()}
 
     return resident

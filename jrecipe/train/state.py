@@ -73,8 +73,10 @@ def copy_state(state: PyTree) -> PyTree:
     leaves, structure = jax.tree.flatten(state)
     arrays = [leaf for leaf in leaves if isinstance(leaf, jax.Array)]
     # One program for all of them: a call for each would cost a small network a fifth of its time.
-    together = len({frozenset(leaf.sharding.device_set) for leaf in arrays}) == 1
-    copied = iter(_copies(arrays)) if together else map(jnp.copy, arrays)
+    try:
+        copied = iter(_copies(arrays))
+    except ValueError:  # a user's own state may lie on several devices, each array on one
+        copied = map(jnp.copy, arrays)
 
     def duplicate(leaf: Any) -> Any:
         if isinstance(leaf, jax.Array):

@@ -16,6 +16,7 @@ import optax
 
 from jrecipe import losses
 from jrecipe.train.gradient import BatchLoss, accumulated_gradient, whole_gradient
+from jrecipe.train.gradient_norm import gradient_norm
 from jrecipe.train.loss_scaling import all_finite, keep_if, loss_scale
 from jrecipe.train.state import TrainState
 from jrecipe.types import Array, Augment, Batch, Key, LossFunction, Model, PyTree
@@ -105,7 +106,7 @@ def make_update(
             model_state = jax.tree.map(mean, model_state)
         if scale is not None:
             loss, grads = jax.tree.map(lambda x: x / scale, (loss, grads))
-        metrics = {"loss": loss, "grad_norm": optax.tree.norm(grads)}
+        metrics = {"loss": loss, "grad_norm": gradient_norm(grads)}
         if scale is not None:
             finite = all_finite(grads)
             model_state = keep_if(finite, model_state, state.model_state)

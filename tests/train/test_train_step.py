@@ -14,6 +14,7 @@ from strategies import generator, seeds
 
 import jrecipe as jr
 from jrecipe.train import create_state, make_loss_fn, make_train_step
+from jrecipe.train.gradient_norm import gradient_norm
 
 TX = optax.adamw(1e-2)
 LOSS = jr.losses.softmax_cross_entropy()
@@ -171,3 +172,16 @@ def test_each_part_draws_its_own_noise():
     draws = [float(jax.random.uniform(key)) for key in keys]
     assert draws[0] != draws[1]
     np.testing.assert_allclose(after.model_state["drawn"], np.mean(draws), rtol=1e-6)
+
+
+@given(seed=st.integers(0, 2**31 - 1))
+def test_the_norm_of_a_gradient_is_that_of_all_its_numbers(seed):
+    rng = np.random.default_rng(seed)
+    shapes = {"bias": (3,), "kernel": (4, 5), "scalar": (), "large": (2**8, 2**8 + 1)}
+    tree = {name: jnp.asarray(rng.normal(size=shape)) for name, shape in shapes.items()}
+    want = np.sqrt(sum(np.sum(np.float64(x) ** 2) for x in tree.values()))
+    assert float(gradient_norm(tree)) == pytest.approx(want, rel=1e-5)
+    for name, x in tree.items():
+        bad = {**tree, name: x.at[(0,) * x.ndim].set(jnp.nan)}
+        assert not np.isfinite(gradient_norm(bad))
+        assert float(gradient_norm({name: x})) == pytest.approx(np.linalg.norm(x), rel=1e-5)
