@@ -6,16 +6,16 @@ and one gradient pass of the same batch of 32 are timed side by side, compiled a
 median of many.
 
 Command: python experiments/isolation_cost.py
-Hardware: 2 cores of an AMD EPYC, JAX 0.10.2, beside other work, 30 rounds.
+Hardware: 2 cores of an AMD EPYC, JAX 0.10.2, nothing else running.
 Result:
 
 | program | forward / gradient | 7 passes | 9 passes | 13 passes |
 | --- | --- | --- | --- | --- |
-| digits MLP | 0.55 | 3.8 | 4.9 | 7.1 |
-| digits CNN, BatchNorm, dropout | 0.27 | 1.9 | 2.4 | 3.4 |
-| character transformer | 0.33 | 2.3 | 3.0 | 4.3 |
-| sequence tagger | 0.50 | 3.5 | 4.5 | 6.4 |
-| segmentation | 0.48 | 3.4 | 4.3 | 6.3 |
+| digits MLP | 0.76 | 5.3 | 6.8 | 9.9 |
+| digits CNN, BatchNorm, dropout | 0.34 | 2.4 | 3.0 | 4.4 |
+| character transformer | 0.36 | 2.5 | 3.2 | 4.7 |
+| sequence tagger | 0.44 | 3.1 | 3.9 | 5.7 |
+| segmentation | 0.49 | 3.4 | 4.4 | 6.4 |
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ Result:
 
 | program | updates | seconds without | looks | looking | ratio (least to most) |
 | --- | --- | --- | --- | --- | --- |
-| digits MLP | 100000 | 2.89 | 69 | 2.9% | 1.047 (1.006 to 1.141) |
-| digits CNN, BatchNorm, dropout | 9000 | 1.72 | 28 | 2.9% | 1.042 (0.904 to 1.137) |
-| character transformer | 15000 | 3.92 | 26 | 2.8% | 1.015 (0.951 to 1.118) |
-| sequence tagger | 15000 | 3.25 | 45 | 2.9% | 1.056 (1.002 to 1.200) |
+| digits MLP | 100000 | 3.27 | 78 | 2.9% | 0.960 (0.932 to 1.180) |
+| digits CNN, BatchNorm, dropout | 9000 | 1.73 | 27 | 2.9% | 1.007 (0.969 to 1.087) |
+| character transformer | 15000 | 3.71 | 30 | 2.8% | 1.015 (0.998 to 1.102) |
+| sequence tagger | 15000 | 3.40 | 49 | 2.9% | 1.003 (0.951 to 1.359) |
 """
 
 from __future__ import annotations
