@@ -73,6 +73,7 @@ def test_tokens_stay_tokens_and_parts_can_still_be_switched_off():
     assert_identical(first, second)
 
 
+@pytest.mark.slow
 def test_it_trains_as_far_as_float32():
     task = small()
     half = task.replace(model=in_precision(task.model, "bfloat16"))

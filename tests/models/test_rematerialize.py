@@ -5,6 +5,7 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import pytest
 from networks import LinenNet
 from small_tasks import assert_close, assert_identical
 
@@ -46,6 +47,7 @@ class Deep(nn.Module):
         return x.mean(axis=(1, 2))
 
 
+@pytest.mark.slow
 def test_a_deep_network_keeps_less():
     inputs = jnp.zeros((8, 16, 16, 3))
     plain = as_model(Deep())

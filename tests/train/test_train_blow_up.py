@@ -105,7 +105,7 @@ def test_skipping_is_resumed_to_the_bit(tmp_path):
 
 @pytest.mark.slow
 def test_skipping_gives_up(monkeypatch):
-    monkeypatch.setattr("jrecipe.train.loop.MOST_SKIPPED", 2)
+    monkeypatch.setattr("jrecipe.train.running.MOST_SKIPPED", 2)
     run = jr.fit(poisoned(), 60, on_nan="skip")
     assert len(run.history.steps("skipped")) == 2
     assert "not finite" in run.problem

@@ -35,7 +35,7 @@ def test_small_gradients_are_lost_without_it_and_not_with_it():
     assert_close(moved, want, 0.02, atol=1e-5)
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("accumulate", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_update_that_overflows_is_left_out_and_the_factor_halved(accumulate):
     tx = loss_scaled(optax.chain(optax.adam(1e-2), jr.train.ema()), start=2.0**24, every=50)
     run = jr.fit(halved(tx), steps=40, progress=False, accumulate=accumulate)
@@ -90,6 +90,7 @@ def test_a_power_of_two_changes_nothing_in_float32():
     assert_close(scaled.state.params, plain.state.params, 1e-6)
 
 
+@pytest.mark.slow
 def test_numbers_that_no_factor_helps_stop_the_run():
     inputs, targets = pictures(60, 1)
 
@@ -105,6 +106,7 @@ def test_numbers_that_no_factor_helps_stop_the_run():
     assert run.steps == 2
 
 
+@pytest.mark.slow
 def test_a_resumed_run_knows_its_factor(tmp_path):
     task = halved(loss_scaled(optax.adam(1e-2), start=2.0**24, every=5))
     whole = jr.fit(task, steps=30, progress=False)
