@@ -34,7 +34,7 @@ _NAMES = {
     "Finding": "checks.result",
     "Suspect": "checks.result",
     "Verdict": "checks.result",
-    "Fit": "train.loop",
+    "Fit": "train.fitted",
     "TrainState": "train.state",
     "evaluate": "train.evaluate",
     "fit": "train.loop",
