@@ -44,8 +44,8 @@ def launch(processes: int, command: tuple[str, ...]) -> int:
     """
     if command[0] == "jrecipe" and "--join" not in command:
         raise StopError(
-            f"launch got {' '.join(command)!r}, which would train {processes} times by itself; "
-            "add --join to `jrecipe fit`.",
+            f"launch got {' '.join(command)!r}, which would run {processes} times, each on its own; "
+            "it is for `jrecipe fit`: add --join to that.",
             BAD_INPUT,
         )
     address = f"localhost:{_free_port()}"
