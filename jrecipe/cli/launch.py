@@ -44,7 +44,7 @@ def launch(processes: int, command: tuple[str, ...]) -> int:
     """
     if command[0] == "jrecipe" and "--join" not in command:
         raise StopError(
-            f"launch got {' '.join(command)!r}, which would run {processes} times, each on its own; "
+            f"launch got {' '.join(command)!r}, which would run {processes} times, each by itself; "
             "it is for `jrecipe fit`: add --join to that.",
             BAD_INPUT,
         )
