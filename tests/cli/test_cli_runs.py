@@ -272,3 +272,20 @@ def test_a_batch_shared_by_virtual_devices_trains_as_on_one(tmp_path):
     result = finish(process("fit", table, "--devices", 5, "--batch-size", 16, cwd=tmp_path))
     assert result.code == 2
     assert "devices=5, which do not divide batch_size=16" in result.err
+
+
+def test_fit_computes_in_the_precision_that_is_asked_for(tmp_path):
+    write_classes(tmp_path / "t.csv")
+    command = ("fit", "t.csv", "--network", "linear", "--steps", 20)
+    assert jrecipe(*command, "--out", "full").code == 0
+    assert jrecipe(*command, "--out", "half", "--precision", "bfloat16").code == 0
+    full, half = (
+        jr.train.History.load(tmp_path / name / "history.jsonl")["loss"]
+        for name in ("full", "half")
+    )
+    assert half == pytest.approx(full, rel=0.05)
+    assert not np.array_equal(half, full)
+    assert jrecipe("predict", "half", "--split", "test").code == 0
+    other = jrecipe(*command, "--out", "half", "--resume")
+    assert other.code == 2
+    assert "--precision" in other.err

@@ -14,6 +14,7 @@ from small_tasks import Remote, assert_close, assert_identical, noise, pictures,
 
 import jrecipe as jr
 from jrecipe.train import checkpoint_steps, layout
+from jrecipe.train.state import copy_state
 
 JIT = {"devices": 2}
 SHARDED = {"devices": 2, "shard_params": True}
@@ -208,3 +209,10 @@ def test_auto_takes_a_number_of_devices_and_trains_as_one():
     assert run.devices in (1, 2)
     assert_close(leaves_of(run), leaves_of(jr.fit(small(), 10)))
     assert jr.fit(small(batch_size=15), 2, devices="auto").devices == 1  # 2 do not divide it
+
+
+def test_a_state_that_lies_on_several_devices_is_copied_where_it_lies():
+    state = [jax.device_put(np.ones(3), device) for device in jax.devices()[:2]]
+    copied = copy_state(state)
+    assert [x.devices() for x in copied] == [x.devices() for x in state]
+    assert_identical(copied, state)
