@@ -126,6 +126,8 @@ def test_the_traceback_is_there_for_those_who_ask(tmp_path):
         (("fit", "t.csv", "--network", "linear", "--width", "4"), ("--width is 4", "mlp")),
         (("fit", "t.csv", "--target", "nope"), ("t.csv", "'nope'", "'label'")),
         (("fit", "t.csv", "--steps", "0"), ("--steps", "0", "jrecipe fit --help")),
+        (("fit", "t.csv", "--devices", "0"), ("--devices", "'0'", "'auto'")),
+        (("fit", "t.csv", "--devices", "many"), ("--devices", "'many'", "'auto'")),
         (("fit", "t.csv", "--seed", "x"), ("--seed", "'x'", "jrecipe fit --help")),
         (("fit", "t.csv", "--resume"), ("--resume", "runs/t", "--out DIR")),
         (("fit", "t.csv", "--resume", "--out", "o"), ("--resume", "--out o", "holds no run")),

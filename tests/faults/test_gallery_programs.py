@@ -17,8 +17,11 @@ from gallery.bases_sequences import char_lm, sentences, tagger
 from gallery.bases_tables import regression, tabular_imbalanced
 from gallery.faults import FAULTS
 from gallery.program import CONFIRMING, STRENGTHS, TUNING, Strength
+from gallery.real import REAL
 
 import jrecipe as jr
+from jrecipe.checks.context import Context
+from jrecipe.checks.registry import run_checks, select
 from jrecipe.checks.result import CAUSES, COMPONENTS
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
@@ -364,6 +367,16 @@ def test_bases_learn(name: str, seed: int) -> None:
         assert score.loss < 0.9 * task.loss.uninformed(targets, outputs.shape[1:])
     else:
         assert score.loss < 0.2  # the prior of a pixel costs .36 nats
+
+
+@pytest.mark.slow
+def test_a_rate_that_only_learns_frequencies_is_too_low() -> None:
+    """The published program falls from its start as far as blank inputs do, and no further."""
+    program = {fault.name: fault for fault in REAL}["real/so_50306988"]
+    (found,) = run_checks(Context(program.build(112, "strong"), 112), select(["B11"]))
+    assert [suspect.cause for suspect in found.suspects] == ["learning-rate-too-low"]
+    (repaired,) = run_checks(Context(program.twin(112), 112), select(["B11"]))
+    assert repaired.ok
 
 
 def test_regression_is_standardised() -> None:
