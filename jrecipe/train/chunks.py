@@ -22,8 +22,20 @@ from jrecipe.types import Array, Batch, PyTree
 Chunk = Callable[[Any, int, int], tuple[Any, dict[str, np.ndarray]]]
 
 
+LONGEST = 1_000  # most updates of a chunk
+_ROWS = 2**18  # most rows of all batches of a chunk together: they are told to the device at once
+
+
+def longest_chunk(task: Task) -> int:
+    """Returns the most updates that a chunk of a task makes, >= 1."""
+    return max(1, min(LONGEST, _ROWS // task.batch_size))
+
+
 def own_chunk(task: Task, state: Any, seed: int, layout: Layout, accumulate: int) -> Chunk:
-    """Builds the chunk of the reference trainer: compiled, data on the device if it fits."""
+    """Builds the chunk of the reference trainer: compiled, data on the device if it fits.
+
+    A chunk makes up to `longest_chunk(task)` updates; its length compiles nothing anew.
+    """
     update = update_of(task, accumulate, layout.axis_name)
     n, size = len(task.train), task.batch_size
 
@@ -59,20 +71,39 @@ def own_chunk(task: Task, state: Any, seed: int, layout: Layout, accumulate: int
     first = jax.eval_shape(taken, jnp.zeros(size, jnp.int32), inputs, targets)
     # The same operations without a mapped axis, which is not there to be traced.
     scan = scans_well(update_of(task, accumulate), state, first, state.key)
+    longest = longest_chunk(task)
     runner = roll(on_rows, scan, layout.compile)
 
-    ahead: dict[tuple[int, int], np.ndarray] = {}
+    drawn = _Drawn(n, size, seed)
 
     def resident(state: Any, step: int, count: int) -> tuple[Any, dict[str, np.ndarray]]:
-        rows = ahead.pop((step, count), None)
-        state, numbers = runner(
-            state, rows_of(step, count) if rows is None else rows, inputs, targets
-        )
-        ahead.clear()
-        ahead[step + count, count] = rows_of(step + count, count)  # while the device computes
-        return state, {name: np.asarray(row) for name, row in numbers.items()}
+        rows = np.zeros((longest, size), np.int32)
+        rows[:count] = drawn.take(step, count)
+        state, numbers = runner(state, rows, count, inputs, targets)
+        drawn.draw(step + count, count)  # while the device computes
+        return state, {name: np.asarray(row)[:count] for name, row in numbers.items()}
 
     return resident
+
+
+class _Drawn:
+    """The rows of batches, drawn ahead."""
+
+    def __init__(self, n: int, size: int, seed: int) -> None:
+        self._n, self._size, self._seed = n, size, seed
+        self._start, self._rows = 0, np.empty((0, size), np.int32)
+
+    def draw(self, step: int, count: int) -> None:
+        """Draws the batches `step` to `step + count - 1`, as far as they are not there."""
+        there = self._rows[step - self._start :] if step >= self._start else self._rows[:0]
+        more = max(0, count - len(there))
+        drawn = batch_rows(self._n, self._size, self._seed, step + len(there), more)
+        self._start, self._rows = step, np.concatenate([there, drawn])
+
+    def take(self, step: int, count: int) -> np.ndarray:
+        """Returns them, int32[count, size]."""
+        self.draw(step, count)
+        return self._rows[:count]
 
 
 def foreign_chunk(task: Task, seed: int) -> Chunk:

@@ -1,9 +1,9 @@
 """How programs are compiled: many steps as one, where that is faster, and quickly where run once.
 
-A `lax.scan` over steps saves the way through Python at each one, which is most of the time of a
-small network. One case is the other way round: XLA's CPU backend runs a convolution inside a loop
-20 to 35 times slower than outside (https://github.com/jax-ml/jax/issues/12868). Such steps are
-compiled alone and looped over in Python. Both give the same numbers.
+A loop over steps inside the program saves the way through Python at each one, which is most of the
+time of a small network. One case is the other way round: XLA's CPU backend runs a convolution
+inside a loop 20 to 35 times slower than outside (https://github.com/jax-ml/jax/issues/12868). Such
+steps are compiled alone and looped over in Python. Both give the same numbers.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-from jrecipe.types import PyTree
+from jrecipe.types import Array, PyTree
 
 
 def contains_primitive(jaxpr: Any, name: str) -> bool:
@@ -51,7 +53,9 @@ def roll(
     scan: bool,
     compiled: Callable[[Callable[..., Any], int], Callable[..., Any]] = _jitted,
 ) -> Callable[..., Any]:
-    """Compiles `step(carry, x, *constants) -> (carry, y)` over the leading axis of `xs`.
+    """Compiles `step(carry, x, *constants) -> (carry, y)` over some of the leading axis of `xs`.
+
+    How many is a number of the compiled program, so that no other length compiles it anew.
 
     Args:
       step: a pure function.
@@ -60,22 +64,36 @@ def roll(
         the batch in its second.
 
     Returns:
-      `(carry, xs, *constants) -> (carry, ys)`, donating `carry`.
+      `(carry, xs, count, *constants) -> (carry, ys)`, donating `carry`: over the first `count` of
+      `xs`. Of `ys`, at least the first `count` are there.
     """
     if scan:
 
-        def run(carry: PyTree, xs: PyTree, *constants: PyTree) -> tuple[PyTree, PyTree]:
-            return jax.lax.scan(lambda carry, x: step(carry, x, *constants), carry, xs)
+        def run(carry: PyTree, xs: PyTree, count: Array, *constants: PyTree) -> Any:
+            def at(i: Array | int) -> PyTree:
+                return jax.tree.map(lambda x: x[i], xs)
 
-        return compiled(run, 1)
+            length = len(jax.tree.leaves(xs)[0])
+            y = jax.eval_shape(step, carry, at(0), *constants)[1]
+            ys = jax.tree.map(lambda y: jnp.zeros((length, *y.shape), y.dtype), y)
+
+            def body(i: Array, both: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
+                carry, y = step(both[0], at(i), *constants)
+                return carry, jax.tree.map(lambda ys, y: ys.at[i].set(y), both[1], y)
+
+            return jax.lax.fori_loop(0, count, body, (carry, ys))
+
+        program = compiled(run, 1)
+        # As an array: a number of Python's is another type of argument to a compiled program.
+        return lambda carry, xs, count, *rest: program(carry, xs, np.int32(count), *rest)
     one = compiled(step, 0)
 
-    def loop(carry: PyTree, xs: PyTree, *constants: PyTree) -> tuple[PyTree, PyTree]:
+    def loop(carry: PyTree, xs: PyTree, count: int, *constants: PyTree) -> tuple[PyTree, PyTree]:
         ys = []
-        for i in range(len(jax.tree.leaves(xs)[0])):
+        for i in range(count):
             carry, y = one(carry, jax.tree.map(lambda x, i=i: x[i], xs), *constants)
             ys.append(y)
-        return carry, jax.tree.map(lambda *y: jax.numpy.stack(y), *ys)
+        return carry, jax.tree.map(lambda *y: np.stack(y), *jax.device_get(ys))
 
     return loop
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jrecipe.train.quick_on_cpu import quick_on_cpu
 from jrecipe.types import PyTree, TaskError
 
 AXIS = "batch"
@@ -141,6 +142,7 @@ class Layout:
           run: a pure function; with "pmap" it sums over the axis "batch".
           axis: along which `xs` holds the examples of a batch.
         """
+        run = quick_on_cpu(run, self.mesh if self.meshed else None)
         if not self.several:
             return jax.jit(run, donate_argnums=0)
         if self.parallel == "jit":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import numpy as np
 
 from jrecipe.task import Task, validate_values
 from jrecipe.train.checkpoint import checkpoint_steps, unstorable
+from jrecipe.train.chunks import longest_chunk
 from jrecipe.train.clock import Clock
 from jrecipe.train.fitted import Fit
 from jrecipe.train.interrupt import on_interrupt
@@ -20,13 +22,12 @@ from jrecipe.train.layout import Parallel, make_layout
 from jrecipe.train.layout_choice import measured_devices
 from jrecipe.train.loggers import Logger, Loggers
 from jrecipe.train.monitor import Monitor
+from jrecipe.train.pace import Pace
 from jrecipe.train.processes import agreed, first_before_others, first_process
 from jrecipe.train.progress import progress_bar
 from jrecipe.train.running import OnNaN, Running
 from jrecipe.train.saver import STATES, Saver, load_newest
 from jrecipe.types import TaskError
-
-CHUNK = 100  # most updates between two looks at signals and clocks
 
 
 def fit(
@@ -53,7 +54,7 @@ def fit(
 
     The same (task, seed, steps) gives bit-identical results on a CPU, also when the run was
     interrupted and resumed. Data that fits goes to the device once, and chunks of steps run as one
-    `lax.scan`; larger data is streamed with prefetch.
+    loop on it; larger data is streamed with prefetch.
 
     Args:
       task: what to train.
@@ -150,12 +151,15 @@ def fit(
         if watch is not None:
             run.history.add(run.step, watch.begin(run.step, run.state))
         told.add(run.history.rows[known:])
+        longest = longest_chunk(task) if watch is None else min(watch.every, longest_chunk(task))
+        pace = Pace(longest, steady=layout.processes > 1)
         signal = agreed(interrupted())
         while run.step < steps and not signal and not run.problem:
-            known = len(run.history.rows)
+            known, begun, started = len(run.history.rows), run.step, time.perf_counter()
             due = min((run.step // eval_every + 1) * eval_every, steps)
             save_due = (run.step // save_every + 1) * save_every
-            shown = run.advance(min(due - run.step, save_due - run.step, CHUNK))
+            shown = run.advance(min(due - run.step, save_due - run.step, pace.count))
+            pace.took(run.step - begun, time.perf_counter() - started)
             if watch is not None and watch.due(run.step):
                 run.history.add(run.step, watch.look(run.step, run.state))
             if run.step == due and not run.problem:

@@ -139,7 +139,7 @@ def _run(
     first = jax.tree.map(lambda x: x[0], items)
     run = roll(step, scans_well(step, state, first, inputs, targets))
     own = jax.tree.map(jnp.copy, state)  # donated
-    return np.asarray(run(own, items, inputs, targets)[1], np.float64)
+    return np.asarray(run(own, items, len(rows), inputs, targets)[1], np.float64)
 
 
 def _read(factors: np.ndarray, losses: np.ndarray) -> LrFind:

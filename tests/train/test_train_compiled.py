@@ -22,9 +22,29 @@ def test_a_scan_equals_a_loop(count):
         return carry, {"squared": carry["sum"] ** 2}
 
     xs = np.linspace(0, 1, count * 3, dtype=np.float32).reshape(count, 3)
-    scanned, looped = (roll(step, scan)({"sum": jnp.zeros(3)}, xs, 2.0) for scan in (True, False))
+    scanned, looped = (
+        roll(step, scan)({"sum": jnp.zeros(3)}, xs, count, 2.0) for scan in (True, False)
+    )
     assert_close(scanned, looped)
     assert scanned[1]["squared"].shape == (count, 3)
+
+
+@pytest.mark.parametrize("scan", [True, False])
+def test_another_length_compiles_nothing_anew(scan):
+    traced = []
+
+    def step(carry, x):
+        traced.append(1)
+        return carry + x, carry
+
+    run, xs = roll(step, scan), np.arange(4.0, dtype=np.float32)
+    run(jnp.zeros(()), xs, 4)
+    once = len(traced)
+    for count in (1, 2, 3):
+        total, before = run(jnp.zeros(()), xs, count)
+        assert float(total) == sum(range(count))
+        np.testing.assert_array_equal(before[:count], np.cumsum([0, *range(count - 1)])[:count])
+    assert len(traced) == once
 
 
 @pytest.mark.parametrize(

@@ -42,14 +42,14 @@ def counting_trainer(press_at=None, number=signal.SIGINT) -> jr.Trainer:
 def test_a_foreign_run_stops_saves_and_resumes_between_evaluations(tmp_path, number):
     before = signal.getsignal(number)
     task = small(model=None, trainer=counting_trainer())
-    options = {"steps": 120, "eval_every": 110, "progress": False}
+    options = {"steps": 1_200, "eval_every": 1_000, "progress": False}
     run = jr.fit(task.replace(trainer=counting_trainer(40, number)), out=tmp_path, **options)
     assert run.interrupted
     assert run.signal == number.name
     assert signal.getsignal(number) is before
     assert not run.problem
-    assert run.steps == 100
-    assert checkpoint_steps(tmp_path / "checkpoints") == [100]
+    assert 40 < run.steps < 1_000
+    assert checkpoint_steps(tmp_path / "checkpoints") == [run.steps]
     resumed, whole = jr.fit(task, out=tmp_path, resume=True, **options), jr.fit(task, **options)
     assert not resumed.interrupted
     assert_identical(resumed.state, whole.state)
