@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from pathlib import Path
 
 import optax
-from contest import contest, rows
+from contest import contest, ratios, rows, save
 from small_mlp import data, with_bare_scan, with_jrecipe
 
 import jrecipe as jr
 from jrecipe.models import MLP
+
+WANTED = {"bare JAX scan": 0.97, "neither saving nor monitor": 0.95}
 
 
 def saving(width: int, updates: int, on: bool):
@@ -46,17 +49,25 @@ def main() -> None:
     """Prints two tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--json", type=Path, help="file for the ratios")
+    given = parser.parse_args()
     x, y = data()
     entries = {"`jr.fit`": with_jrecipe(x, y), "bare JAX scan": with_bare_scan(x, y)}
     print("MLP 64-128-128-10, batches of 32\n")
-    print("\n".join(rows(contest(entries, rounds), "`jr.fit`")))
+    seconds = contest(entries, given.rounds)
+    print("\n".join(rows(seconds, "`jr.fit`")))
+    found = ratios(seconds, "`jr.fit`")
     entries = {
         "saves every 100 updates, monitor on": saving(1024, 1_000, True),
         "neither": saving(1024, 1_000, False),
     }
     print("\nMLP 64-1024-1024-10, batches of 256\n")
-    print("\n".join(rows(contest(entries, rounds), "saves every 100 updates, monitor on")))
+    seconds = contest(entries, given.rounds)
+    print("\n".join(rows(seconds, "saves every 100 updates, monitor on")))
+    saved = ratios(seconds, "saves every 100 updates, monitor on")
+    found["neither saving nor monitor"] = saved["neither"]
+    if given.json is not None:
+        save(given.json, "jr.fit beside runs that do less", found, WANTED)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ Hardware and results: docs/benchmarks.md.
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,7 @@ import nets
 import numpy as np
 import optax
 import torch
-from contest import Run, contest, rows
+from contest import Run, contest, ratios, rows, save
 
 import jrecipe as jr
 from jrecipe.models import as_model
@@ -30,6 +32,12 @@ NETS = {
     "resnet20": (nets.ResNet20, nets.TorchResNet20, 128),
     "bert": (nets.Bert, nets.TorchBert, 16),
 }
+TITLES = {
+    "conv6": "6 convolutions 64..256, batch 128",
+    "resnet20": "ResNet-20, BatchNorm, batch 128",
+    "bert": "BERT 6x384, 64 tokens, batch 16",
+}
+WANTED = {"conv6": 0.75, "resnet20": 0.6, "bert": 1.45}  # jrecipe's best over torch eager
 UPDATES = 5  # that one turn takes
 
 
@@ -97,6 +105,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--devices", type=int, default=4, help="virtual CPU devices; 1 for none")
     parser.add_argument("--torch-compile", action="store_true")
+    parser.add_argument("--json", type=Path, help="file for the ratios of torch to jrecipe's best")
     given = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", given.devices)
     counts: list[int] = []
@@ -109,7 +118,13 @@ def main() -> None:
         entries["torch.compile"] = with_torch(given.net, True, counts)
     assert len(set(counts)) == 1, counts
     print(f"{given.net}: {counts[0]} parameters; torch with {torch.get_num_threads()} threads\n")
-    print("\n".join(rows(contest(entries, given.rounds), "jrecipe, one device")))
+    seconds = contest(entries, given.rounds)
+    print("\n".join(rows(seconds, "jrecipe, one device")))
+    if given.json is not None:
+        ours = [name for name in seconds if name.startswith("jrecipe")]
+        best = min(ours, key=lambda name: statistics.median(seconds[name]))
+        found = {name: r for name, r in ratios(seconds, best).items() if name not in ours}
+        save(given.json, TITLES[given.net], found, {"torch, eager": WANTED[given.net]})
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -36,8 +37,9 @@ class History:
         """
         named = {name: x for name, x in numbers.items() if name != "step"}
         columns = [np.asarray(values, np.float64).tolist() for values in named.values()]
-        for i, values in enumerate(zip(*columns, strict=True), start=1):
-            self.rows.append({"step": step + i, **dict(zip(named, values, strict=True))})
+        names = ("step", *named)
+        rows = zip(itertools.count(step + 1), *columns, strict=False)
+        self.rows.extend(dict(zip(names, row, strict=True)) for row in rows)
 
     def names(self) -> list[str]:
         """Returns the names that occur, in order of appearance."""

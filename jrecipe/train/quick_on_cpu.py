@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend.core import Literal
+from jax.extend.core import Literal, jaxpr_as_fun
 from jax.sharding import Mesh, PartitionSpec
 
 from jrecipe.train.compiled import contains_primitive
@@ -54,9 +54,11 @@ def quick_on_cpu(step: Callable[..., Any], mesh: Mesh | None = None) -> Callable
     @functools.wraps(step)
     def quick(*args: Any) -> Any:
         closed, shape = jax.make_jaxpr(step, return_shape=True)(*args)
-        if not _concerned(closed.jaxpr):
-            return step(*args)
-        outputs = _evaluate(closed.jaxpr, closed.consts, jax.tree.leaves(args), mesh)
+        flat = jax.tree.leaves(args)
+        if _concerned(closed.jaxpr):
+            outputs = _evaluate(closed.jaxpr, closed.consts, flat, mesh)
+        else:
+            outputs = jaxpr_as_fun(closed)(*flat)
         return jax.tree.unflatten(jax.tree.structure(shape), outputs)
 
     return quick
