@@ -12,7 +12,9 @@ from jrecipe.train.init_well import find_head_bias, init_well
 from jrecipe.train.layout import Layout
 from jrecipe.train.loop import fit
 from jrecipe.train.loss_scaling import loss_scale, loss_scaled
+from jrecipe.train.memory import keep_memory
 from jrecipe.train.processes import join_processes
+from jrecipe.train.quick_on_cpu import quick_on_cpu
 from jrecipe.train.rate_finder import LrFind, lr_find
 from jrecipe.train.reference import reference_trainer, trainer_of
 from jrecipe.train.state import TrainState, create_state
@@ -37,6 +39,7 @@ __all__ = [
     "frozen_mask",
     "init_well",
     "join_processes",
+    "keep_memory",
     "load_checkpoint",
     "loggers",
     "loss_scale",
@@ -45,6 +48,7 @@ __all__ = [
     "make_loss_fn",
     "make_train_step",
     "make_update",
+    "quick_on_cpu",
     "reference_trainer",
     "save_checkpoint",
     "schedules",

@@ -159,7 +159,7 @@ def _kernel_gradient(
         n for n in range(1, batch + 1) if not batch % n and n <= max(1, _PATCHES // per_picture)
     )
 
-    def add(i: Array, total: Array) -> Array:
+    def add(i: Array | int, total: Array) -> Array:
         x = lax.dynamic_slice_in_dim(pictures, i * some, some)
         d = lax.dynamic_slice_in_dim(cotangent, i * some, some)
         x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *[(*p, 0) for p in padding], (0, 0, 0)])
@@ -185,9 +185,10 @@ def _kernel_gradient(
     total = jnp.zeros(
         (math.prod(kernel) * channels, features), jnp.promote_types(dtype, jnp.float32)
     )
-    total = lax.fori_loop(0, batch // some, add, total).astype(dtype)
+    parts = batch // some
+    total = add(0, total) if parts == 1 else lax.fori_loop(0, parts, add, total)
     # [..., c, d] to where the convolution puts its batch (c), feature (d) and spatial axes
-    total = total.reshape(*kernel, channels, features)
+    total = total.astype(dtype).reshape(*kernel, channels, features)
     rank = total.ndim
     source = [rank - 2, rank - 1, *range(rank - 2)]
     return jnp.moveaxis(total, source, dimension_numbers.out_spec)

@@ -289,3 +289,11 @@ def test_fit_computes_in_the_precision_that_is_asked_for(tmp_path):
     other = jrecipe(*command, "--out", "half", "--resume")
     assert other.code == 2
     assert "--precision" in other.err
+
+
+def test_fit_says_where_memory_cannot_be_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("jrecipe.train.keep_memory", lambda: False)
+    command = ("fit", "digits", "--steps", "2", "--network", "mlp", "--width", "4")
+    assert "--keep-memory changes nothing" in jrecipe(*command, "--keep-memory").err
+    assert "--keep-memory" not in jrecipe(*command).err
