@@ -106,7 +106,14 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=4, help="virtual CPU devices; 1 for none")
     parser.add_argument("--torch-compile", action="store_true")
     parser.add_argument("--json", type=Path, help="file for the ratios of torch to jrecipe's best")
+    parser.add_argument(
+        "--keep-memory",
+        action="store_true",
+        help="keep freed memory in the process, for all contestants: see jr.train.keep_memory",
+    )
     given = parser.parse_args()
+    if given.keep_memory and not jr.train.keep_memory():
+        parser.error("--keep-memory needs glibc")
     jax.config.update("jax_num_cpu_devices", given.devices)
     counts: list[int] = []
     entries = {"jrecipe, one device": with_jrecipe(given.net, 1, counts)}
