@@ -131,7 +131,8 @@ def main() -> None:
         ours = [name for name in seconds if name.startswith("jrecipe")]
         best = min(ours, key=lambda name: statistics.median(seconds[name]))
         found = {name: r for name, r in ratios(seconds, best).items() if name not in ours}
-        save(given.json, TITLES[given.net], found, {"torch, eager": WANTED[given.net]})
+        title = TITLES[given.net] + (", memory kept" if given.keep_memory else "")
+        save(given.json, title, found, {"torch, eager": WANTED[given.net]})
 
 
 if __name__ == "__main__":
