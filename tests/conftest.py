@@ -25,8 +25,8 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "de
 # Of the many cases of these files the default run takes every n-th; `-m slow` takes the others.
 _THIN = {
     "test_augmentation_aligned.py": 5,
-    "test_bad_tasks.py": 8,
-    "test_gallery_programs.py": 5,
+    "test_bad_tasks.py": 10,
+    "test_gallery_programs.py": 7,
     "test_gradient_flow.py": 5,
     "test_label_noise.py": 8,
     "test_labels_aligned.py": 3,
@@ -34,7 +34,7 @@ _THIN = {
     "test_loss_function.py": 5,
     "test_near_duplicates.py": 4,
     "test_optimizer.py": 5,
-    "test_reference_step.py": 10,
+    "test_reference_step.py": 14,
     "test_shortcuts.py": 6,
     "test_train_eval.py": 6,
     "test_train_layout.py": 4,

@@ -150,6 +150,7 @@ def test_halved_is_max_pooling():
     np.testing.assert_array_equal(pieces.halved(x), want)
 
 
+@pytest.mark.slow
 def test_network_is_the_same_with_either_convolution():
     x = pieces.normalised(jnp.asarray(pictures(2)))
     whitening = pieces.whitening_kernel(x)
@@ -161,6 +162,7 @@ def test_network_is_the_same_with_either_convolution():
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_network_has_as_many_parameters_as_published():
     x, whitening = jnp.zeros((1, 32, 32, 3)), jnp.zeros((12, 24))
     params = jax.eval_shape(pieces.Net().init, KEY, x, whitening)["params"]
@@ -258,6 +260,7 @@ def script(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=EXPERIMENTS, env=env, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_smoke_run_ends_well(tmp_path):
     write_folder(tmp_path)
     done = script("--smoke", "--data", str(tmp_path), "--cutout", "4")

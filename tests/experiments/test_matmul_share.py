@@ -24,11 +24,13 @@ def test_products_are_counted_inside_other_functions_too():
     assert share.product_flops(lambda a, b: a.sum() + b.sum(), a, b) == 0
 
 
+@pytest.mark.slow
 def test_resnet_50_takes_what_is_published():
     entry = share.Entry(share.ResNet(), np.zeros((1, 224, 224, 3), np.float32), np.zeros(1))
     assert share.step_flops(entry) / 3 == pytest.approx(2 * 4.09e9, rel=1e-3)  # torchvision's count
 
 
+@pytest.mark.slow
 def test_bert_takes_what_the_formula_says():
     net = share.Bert(layers=3, width=32, heads=2, words=50, length=16)
     entry = share.Entry(net, np.zeros((4, 16), np.int32), np.zeros(4))
