@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +11,15 @@ from pathlib import Path
 def command_of(arguments: Sequence[str]) -> str:
     """Returns the command line of `arguments`, quoted for a shell.
 
+    Of a process that `jrecipe launch` started, it is the command that starts all of them.
+
     Example:
       >>> command_of(["cook", "my data.csv", "--seed", "3"])
       "jrecipe cook 'my data.csv' --seed 3"
     """
-    return shlex.join(["jrecipe", *arguments])
+    processes = os.environ.get("JRECIPE_PROCESSES")
+    launch = ["jrecipe", "launch", "--processes", processes, "--"] if processes else []
+    return shlex.join([*launch, "jrecipe", *arguments])
 
 
 def command_for(arguments: Sequence[str], out: Path, *, resume: bool = False) -> str:

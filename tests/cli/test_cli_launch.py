@@ -73,6 +73,7 @@ def test_sigterm_to_one_saves_and_ends_all_and_one_process_goes_on(tmp_path):
     assert stopped.code == 143, stopped
     steps = checkpoint_steps(tmp_path / "two" / "checkpoints")[-1]
     assert f"saved after {steps} of 100000 updates" in stopped.err
+    assert "go on with: jrecipe launch --processes 2 -- jrecipe fit t.csv" in stopped.err
     more = ("--steps", steps + 30, "--out", "two", "--resume")
     done = finish(process("fit", "t.csv", "--network", "linear", *more, cwd=tmp_path))
     assert done.code == 0, done.err

@@ -133,6 +133,12 @@ def test_an_empty_report_is_a_page():
     assert "Nothing was checked" in page.text
 
 
+def test_a_page_without_findings_leads_to_none():
+    page = Page(Report(task="t", findings=(), sections=(Section(title="It went well"),)).to_html())
+    assert "#story" in page.addresses
+    assert all(address[1:] in page.ids for address in page.addresses if address.startswith("#"))
+
+
 def test_a_notebook_gets_the_answer_as_text():
     compact = Page(sample()._repr_html_())
     assert compact.stack == []
