@@ -1,9 +1,10 @@
 """How fast is one update of a middling network, beside torch?
 
-Question: time of one whole update (forward, backward, AdamW), float32, of jrecipe's train step on
-one CPU device and over `--devices` virtual ones, of torch eager, and of torch.compile where it can
-be built. In turns, in one process; each net has as many parameters in both frameworks, which is
-asserted. BERT: 6 layers of 384, 64 tokens, batch 16; the convolutional nets: 32x32, batch 128.
+Question: time of one whole update (forward, backward, AdamW), in float32 or bfloat16 (torch's by
+autocast) with float32 weights: of jrecipe's train step on one CPU device and over `--devices`
+virtual ones, of torch eager, and of torch.compile where it can be built. In turns, in one process;
+each net has as many parameters in both frameworks, which is asserted. BERT: 6 layers of 384, 64
+tokens, batch 16; the convolutional nets: 32x32, batch 128.
 
 Command: python experiments/benchmarks/steps.py --net bert --rounds 5   (or conv6, resnet20)
 Hardware and results: docs/benchmarks.md.
@@ -51,11 +52,13 @@ def batch_for(name: str, size: int) -> tuple[np.ndarray, np.ndarray]:
     return pictures, rng.integers(0, 10, size).astype(np.int32)
 
 
-def with_jrecipe(name: str, devices: int, counts: list[int]) -> Run:
+def with_jrecipe(name: str, devices: int, counts: list[int], precision: str = "float32") -> Run:
     """Returns the run of jrecipe's step; notes its number of parameters in `counts`."""
     module, _, size = NETS[name]
     x, y = batch_for(name, size)
     model, tx = as_model(module()), optax.adamw(1e-3)
+    if precision != "float32":
+        model = jr.models.in_precision(model, precision)
     loss_fn = jr.train.make_loss_fn(model, jr.losses.softmax_cross_entropy())
     layout = jr.train.Layout(tuple(jax.devices()[:devices]))
     step = layout.compile(layout.inside(jr.make_train_step(loss_fn, tx)), 0)
@@ -74,7 +77,7 @@ def with_jrecipe(name: str, devices: int, counts: list[int]) -> Run:
     return run
 
 
-def with_torch(name: str, compiled: bool, counts: list[int]) -> Run:
+def with_torch(name: str, compiled: bool, counts: list[int], precision: str = "float32") -> Run:
     """Returns the run of torch's step."""
     _, module, size = NETS[name]
     x, y = batch_for(name, size)
@@ -89,7 +92,8 @@ def with_torch(name: str, compiled: bool, counts: list[int]) -> Run:
         start = time.perf_counter()
         for _ in range(UPDATES):
             optimizer.zero_grad(set_to_none=True)
-            loss = torch.nn.functional.cross_entropy(forward(inputs), targets)
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+                loss = torch.nn.functional.cross_entropy(forward(inputs), targets)
             loss.backward()
             optimizer.step()
             loss.item()
@@ -105,6 +109,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--devices", type=int, default=4, help="virtual CPU devices; 1 for none")
     parser.add_argument("--torch-compile", action="store_true")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--json", type=Path, help="file for the ratios of torch to jrecipe's best")
     parser.add_argument(
         "--keep-memory",
@@ -116,13 +121,13 @@ def main() -> None:
         parser.error("--keep-memory needs glibc")
     jax.config.update("jax_num_cpu_devices", given.devices)
     counts: list[int] = []
-    entries = {"jrecipe, one device": with_jrecipe(given.net, 1, counts)}
+    entries = {"jrecipe, one device": with_jrecipe(given.net, 1, counts, given.precision)}
     if given.devices > 1:
         name = f"jrecipe, {given.devices} virtual devices"
-        entries[name] = with_jrecipe(given.net, given.devices, counts)
-    entries["torch, eager"] = with_torch(given.net, False, counts)
+        entries[name] = with_jrecipe(given.net, given.devices, counts, given.precision)
+    entries["torch, eager"] = with_torch(given.net, False, counts, given.precision)
     if given.torch_compile:
-        entries["torch.compile"] = with_torch(given.net, True, counts)
+        entries["torch.compile"] = with_torch(given.net, True, counts, given.precision)
     assert len(set(counts)) == 1, counts
     print(f"{given.net}: {counts[0]} parameters; torch with {torch.get_num_threads()} threads\n")
     seconds = contest(entries, given.rounds)
