@@ -155,5 +155,7 @@ def test_on_a_mesh_each_device_takes_its_own_pictures():
     w, x = normal(0, 3, 3, 5, 4), normal(1, 8, 9, 8, 5)
     laid = jax.device_put(x, cut)
     program = jax.jit(quick_on_cpu(grad, mesh))
-    assert_close(program(w, laid), grad(w, x), rtol=1e-4, atol=1e-6)
+    # Waited for: a program begun beside one with collectives can deadlock XLA's CPU devices.
+    summed = jax.block_until_ready(program(w, laid))
+    assert_close(summed, grad(w, x), rtol=1e-4, atol=1e-6)
     assert "all-gather" not in program.lower(w, laid).compile().as_text()
