@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -33,12 +32,18 @@ class History:
 
         Args:
           step: updates applied before.
-          numbers: by name, float[k] of `k` updates.
+          numbers: by name, float[k] of `k` updates; without a name no row is added.
+
+        Raises:
+          ValueError: if the columns differ in length.
         """
         named = {name: x for name, x in numbers.items() if name != "step"}
         columns = [np.asarray(values, np.float64).tolist() for values in named.values()]
+        if not columns:  # a trainer of the user's may measure nothing
+            return
         names = ("step", *named)
-        rows = zip(itertools.count(step + 1), *columns, strict=False)
+        steps = range(step + 1, step + 1 + len(columns[0]))
+        rows = zip(steps, *columns, strict=True)
         self.rows.extend(dict(zip(names, row, strict=True)) for row in rows)
 
     def names(self) -> list[str]:

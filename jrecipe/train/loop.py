@@ -152,7 +152,7 @@ def fit(
             run.history.add(run.step, watch.begin(run.step, run.state))
         told.add(run.history.rows[known:])
         longest = longest_chunk(task) if watch is None else min(watch.every, longest_chunk(task))
-        pace = Pace(longest, steady=layout.processes > 1 or task.trainer is not None)
+        pace = Pace(longest, steady=layout.processes > 1)
         signal = agreed(interrupted())
         while run.step < steps and not signal and not run.problem:
             known, begun, started = len(run.history.rows), run.step, time.perf_counter()

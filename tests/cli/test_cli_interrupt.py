@@ -28,6 +28,12 @@ def wait_for(path: Path, child: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
+def said(err: str) -> list[str]:
+    """The lines of ours; a machine under load has XLA complain about slow compilation too."""
+    assert "Traceback" not in err
+    return [line for line in err.splitlines() if line.startswith("jrecipe: ")]
+
+
 def test_ctrl_c_saves_and_the_printed_command_goes_on(tmp_path, monkeypatch):
     for patience in (2.0, 6.0, 15.0):  # if it hits before the first step, there is nothing to save
         args = ("fit", "digits", "--network", "linear", "--steps", 100_000, "--out", f"r{patience}")
@@ -106,7 +112,7 @@ def test_files_that_grow_too_large_lose_nothing(tmp_path):
     result = finish(process(*args, cwd=tmp_path, before=limit))
     assert result.code == 2, result
     assert "t: 20 steps in" in result.out
-    *warned, line = result.err.splitlines()
+    *warned, line = said(result.err)
     assert all(one.startswith("jrecipe: warning: A checkpoint in out") for one in warned)
     assert line.startswith("jrecipe: error: could not write ")
     assert "out/report.html (File too large)" in line
@@ -129,7 +135,7 @@ def test_a_full_disk_loses_nothing(tmp_path):
         assert "t: 20 steps in" in result.out
         assert "disk/out" in result.err
         assert "No space left on device" in result.err
-        *warned, line = result.err.splitlines()
+        *warned, line = said(result.err)
         assert all(one.startswith("jrecipe: warning: A checkpoint in ") for one in warned)
         command = line.partition("and run: ")[2].partition(" - or ")[0]
         subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)

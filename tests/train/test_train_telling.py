@@ -7,6 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +48,20 @@ def test_a_history_knows_what_was_measured_when():
     assert history.steps("val_loss").tolist() == [2]
     assert history.until(1).rows == [{"step": 1, "loss": 3.0}]
     assert history["nothing"].shape == (0,)
+
+
+def test_a_history_takes_many_updates_at_once():
+    history = History()
+    history.extend(7, {"step": np.zeros(2), "loss": np.float32([3, 2]), "lr": np.ones(2)})
+    assert history.rows == [
+        {"step": 8, "loss": 3.0, "lr": 1.0},
+        {"step": 9, "loss": 2.0, "lr": 1.0},
+    ]
+    history.extend(9, {})  # a trainer of the user's that measures nothing
+    history.extend(9, {"step": np.zeros(2)})
+    assert len(history.rows) == 2
+    with pytest.raises(ValueError, match="zip"):
+        history.extend(9, {"loss": np.ones(2), "lr": np.ones(3)})
 
 
 def test_a_clock_tells_compilation_from_the_rest():
