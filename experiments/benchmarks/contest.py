@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Run = Callable[[], float]  # does its piece of work, returns the seconds per update
 
@@ -17,6 +18,27 @@ class Ratio(NamedTuple):
     median: float
     least: float
     most: float
+
+
+def updating(step: Callable[[Any, Any], Any], state: Any, batch: Any, updates: int) -> Run:
+    """Returns a run of updates on one batch.
+
+    Args:
+      step: `(state, batch) -> (state, {"loss": a number on a device, ...})`; may donate the state.
+      state: before the first update.
+      batch: for `step`.
+      updates: that one turn makes.
+    """
+    held = [state]
+
+    def run() -> float:
+        start = time.perf_counter()
+        for _ in range(updates):
+            held[0], metrics = step(held[0], batch)
+        float(metrics["loss"])
+        return (time.perf_counter() - start) / updates
+
+    return run
 
 
 def contest(entries: Mapping[str, Run], rounds: int) -> dict[str, list[float]]:

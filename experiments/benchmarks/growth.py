@@ -72,30 +72,20 @@ class Axis:
     training: Callable[[int], Training]
 
 
-def task_of(model: Any, shape: tuple[int, ...], rows: int, batch: int) -> jr.Task:
+def random_task(model: Any, shape: tuple[int, ...], rows: int, batch: int) -> jr.Task:
     """Returns a task on random inputs of a shape."""
     import numpy as np
-    import optax
-
-    import jrecipe as jr
+    from tasks import task_of
 
     rng = np.random.default_rng(0)
     x = rng.standard_normal((rows, *shape), np.float32)
-    y = rng.integers(0, CLASSES, rows).astype(np.int32)
-    return jr.Task(
-        model=model,
-        loss=jr.losses.softmax_cross_entropy(),
-        train=(x, y),
-        val=(x[:100], y[:100]),
-        optimizer=optax.adam(1e-3),
-        batch_size=batch,
-    )
+    return task_of(model, x, rng.integers(0, CLASSES, rows).astype(np.int32), batch)
 
 
 def mlp(rows: int = 10_000, batch: int = 64, width: int = 256, depth: int = 2) -> jr.Task:
     from jrecipe.models import MLP
 
-    return task_of(MLP(CLASSES, width=width, depth=depth), (FEATURES,), rows, batch)
+    return random_task(MLP(CLASSES, width=width, depth=depth), (FEATURES,), rows, batch)
 
 
 def fitting(task: jr.Task, devices: int = 1) -> Training:
@@ -115,7 +105,7 @@ def on_devices(count: int) -> Training:
     from jrecipe.models import ConvNet
 
     jax.config.update("jax_num_cpu_devices", count)
-    return fitting(task_of(ConvNet(CLASSES, width=16, depth=1), (16, 16, 3), 2_000, 128), count)
+    return fitting(random_task(ConvNet(CLASSES, width=16, depth=1), (16, 16, 3), 2_000, 128), count)
 
 
 def from_seeds(count: int) -> Training:

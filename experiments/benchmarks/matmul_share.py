@@ -33,7 +33,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from contest import Run, contest
+from contest import Run, contest, updating
 
 import jrecipe as jr
 from jrecipe.models import as_model, in_precision
@@ -259,17 +259,9 @@ def with_jrecipe(entry: Entry, counts: list[int]) -> Run:
     x, y = jax.device_put((entry.x, entry.y))
     batch = jr.Batch(x, y, jnp.ones(len(y)))
     init = jax.jit(lambda key: jr.train.create_state(model, tx, x, key))
-    held = [init(jax.random.key(0))]
-    counts.append(sum(leaf.size for leaf in jax.tree.leaves(held[0].params)))
-
-    def run() -> float:
-        start = time.perf_counter()
-        for _ in range(UPDATES):
-            held[0], metrics = step(held[0], batch)
-        float(metrics["loss"])
-        return (time.perf_counter() - start) / UPDATES
-
-    return run
+    state = init(jax.random.key(0))
+    counts.append(sum(leaf.size for leaf in jax.tree.leaves(state.params)))
+    return updating(step, state, batch, UPDATES)
 
 
 def with_torch(entry: Entry, counts: list[int], device: str = "cuda") -> Run:

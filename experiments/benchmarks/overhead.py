@@ -13,12 +13,11 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import optax
 from contest import Run, contest, ratios, rows, save
 from small_mlp import data, with_bare_scan, with_jrecipe
+from tasks import task_of
 
 import jrecipe as jr
 from jrecipe.models import MLP, ConvNet
@@ -41,18 +40,6 @@ def convnet() -> jr.Task:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2_000, 32, 32, 3)).astype(np.float32)
     return task_of(ConvNet(10), x, rng.integers(0, 10, len(x)).astype(np.int32), 128)
-
-
-def task_of(model: Any, x: np.ndarray, y: np.ndarray, size: int) -> jr.Task:
-    """Returns the task of a network."""
-    return jr.Task(
-        model=model,
-        loss=jr.losses.softmax_cross_entropy(),
-        train=(x, y),
-        val=(x[:100], y[:100]),
-        optimizer=optax.adam(1e-3),
-        batch_size=size,
-    )
 
 
 def saving(task: jr.Task, updates: int, on: bool) -> Run:

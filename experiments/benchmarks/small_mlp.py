@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from contest import Run, contest, ratios, rows, save
+from tasks import task_of
 
 import jrecipe as jr
 from jrecipe.models import MLP
@@ -39,14 +40,7 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 
 def with_jrecipe(x: np.ndarray, y: np.ndarray) -> Run:
-    task = jr.Task(
-        model=MLP(10),
-        loss=jr.losses.softmax_cross_entropy(),
-        train=(x, y),
-        val=(x[:100], y[:100]),
-        optimizer=optax.adam(RATE),
-        batch_size=SIZE,
-    )
+    task = task_of(MLP(10), x, y, SIZE)
 
     def run() -> float:
         fit = jr.fit(task, UPDATES, eval_every=UPDATES, progress=False)

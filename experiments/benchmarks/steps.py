@@ -2,9 +2,9 @@
 
 Question: time of one whole update (forward, backward, AdamW), in float32 or bfloat16 (torch's by
 autocast) with float32 weights: of jrecipe's train step on one CPU device and over `--devices`
-virtual ones, of torch eager, and of torch.compile where it can be built. In turns, in one process;
-each net has as many parameters in both frameworks, which is asserted. BERT: 6 layers of 384, 64
-tokens, batch 16; the convolutional nets: 32x32, batch 128.
+virtual ones, of torch eager, and of torch.compile where it can be built. In turns, each in a
+process of its own (which imports both frameworks); each net has as many parameters in both, which
+is asserted. BERT: 6 layers of 384, 64 tokens, batch 16; the convolutional nets: 32x32, batch 128.
 
 Command: python experiments/benchmarks/steps.py --net bert --rounds 5   (or conv6, resnet20)
 Hardware and results: docs/benchmarks.md.
@@ -13,7 +13,9 @@ Hardware and results: docs/benchmarks.md.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -23,7 +25,8 @@ import nets
 import numpy as np
 import optax
 import torch
-from contest import Run, contest, ratios, rows, save
+from apart import Apart, answer
+from contest import Run, contest, ratios, readable, rows, save, updating
 
 import jrecipe as jr
 from jrecipe.models import as_model
@@ -52,8 +55,8 @@ def batch_for(name: str, size: int) -> tuple[np.ndarray, np.ndarray]:
     return pictures, rng.integers(0, 10, size).astype(np.int32)
 
 
-def with_jrecipe(name: str, devices: int, counts: list[int], precision: str = "float32") -> Run:
-    """Returns the run of jrecipe's step; notes its number of parameters in `counts`."""
+def with_jrecipe(name: str, devices: int, precision: str) -> tuple[Run, int]:
+    """Returns the run of jrecipe's step, and its number of parameters."""
     module, _, size = NETS[name]
     x, y = batch_for(name, size)
     model, tx = as_model(module()), optax.adamw(1e-3)
@@ -64,27 +67,18 @@ def with_jrecipe(name: str, devices: int, counts: list[int], precision: str = "f
     step = layout.compile(layout.inside(jr.make_train_step(loss_fn, tx)), 0)
     batch = layout.spread(jr.Batch(jnp.asarray(x), jnp.asarray(y), jnp.ones(size)))
     init = jax.jit(lambda key: jr.train.create_state(model, tx, x, key))
-    held = [layout.place(init(jax.random.key(0)))]
-    counts.append(sum(leaf.size for leaf in jax.tree.leaves(held[0].params)))
-
-    def run() -> float:
-        start = time.perf_counter()
-        for _ in range(UPDATES):
-            held[0], metrics = step(held[0], batch)
-        float(metrics["loss"])
-        return (time.perf_counter() - start) / UPDATES
-
-    return run
+    state = layout.place(init(jax.random.key(0)))
+    count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    return updating(step, state, batch, UPDATES), count
 
 
-def with_torch(name: str, compiled: bool, counts: list[int], precision: str = "float32") -> Run:
-    """Returns the run of torch's step."""
+def with_torch(name: str, compiled: bool, precision: str) -> tuple[Run, int]:
+    """Returns the run of torch's step, and its number of parameters."""
     _, module, size = NETS[name]
     x, y = batch_for(name, size)
     inputs = torch.from_numpy(x if name == "bert" else np.moveaxis(x, -1, 1).copy())
     targets = torch.from_numpy(y.astype(np.int64))
     model = module()
-    counts.append(sum(leaf.numel() for leaf in model.parameters()))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
     forward = torch.compile(model) if compiled else model
 
@@ -99,11 +93,39 @@ def with_torch(name: str, compiled: bool, counts: list[int], precision: str = "f
             loss.item()
         return (time.perf_counter() - start) / UPDATES
 
-    return run
+    return run, sum(leaf.numel() for leaf in model.parameters())
+
+
+def compete(given: argparse.Namespace) -> None:
+    """Is one contestant: answers each line with a turn."""
+    if given.keep_memory and not jr.train.keep_memory():
+        raise SystemExit("--keep-memory needs glibc")
+    if given.contestant.startswith("torch"):
+        found = with_torch(given.net, given.contestant == "torch.compile", given.precision)
+    else:
+        jax.config.update("jax_num_cpu_devices", given.devices)
+        found = with_jrecipe(given.net, given.devices, given.precision)
+    answer(*found)
+
+
+def command(given: argparse.Namespace, contestant: str, devices: int) -> list[str]:
+    """Returns the command of the process of a contestant."""
+    words = [sys.executable, __file__, "--net", given.net, "--precision", given.precision]
+    words += ["--contestant", contestant, "--devices", str(devices)]
+    return words + ["--keep-memory"] * given.keep_memory
+
+
+def details(entries: dict[str, Apart], seconds: dict[str, list[float]]) -> list[str]:
+    """Returns a table row per contestant: what it compiled and the memory of its process."""
+    lines = ["| contestant | its first turn took more | most memory |", "| --- | --- | --- |"]
+    for name, entry in entries.items():
+        compiling = entry.first_seconds - UPDATES * statistics.median(seconds[name])
+        lines.append(f"| {name} | {readable(compiling)} | {entry.memory:.0f} MiB |")
+    return lines
 
 
 def main() -> None:
-    """Prints one table."""
+    """Prints two tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--net", choices=[*NETS], required=True)
     parser.add_argument("--rounds", type=int, default=5)
@@ -116,22 +138,24 @@ def main() -> None:
         action="store_true",
         help="keep freed memory in the process, for all contestants: see jr.train.keep_memory",
     )
+    parser.add_argument("--contestant", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.keep_memory and not jr.train.keep_memory():
-        parser.error("--keep-memory needs glibc")
-    jax.config.update("jax_num_cpu_devices", given.devices)
-    counts: list[int] = []
-    entries = {"jrecipe, one device": with_jrecipe(given.net, 1, counts, given.precision)}
+    if given.contestant is not None:
+        compete(given)
+        return
+    commands = {"jrecipe, one device": command(given, "jrecipe", 1)}
     if given.devices > 1:
         name = f"jrecipe, {given.devices} virtual devices"
-        entries[name] = with_jrecipe(given.net, given.devices, counts, given.precision)
-    entries["torch, eager"] = with_torch(given.net, False, counts, given.precision)
+        commands[name] = command(given, "jrecipe", given.devices)
+    commands["torch, eager"] = command(given, "torch", 1)
     if given.torch_compile:
-        entries["torch.compile"] = with_torch(given.net, True, counts, given.precision)
-    assert len(set(counts)) == 1, counts
-    print(f"{given.net}: {counts[0]} parameters; torch with {torch.get_num_threads()} threads\n")
-    seconds = contest(entries, given.rounds)
-    print("\n".join(rows(seconds, "jrecipe, one device")))
+        commands["torch.compile"] = command(given, "torch.compile", 1)
+    with contextlib.ExitStack() as stack:
+        entries = {name: stack.enter_context(Apart(words)) for name, words in commands.items()}
+        seconds = contest(entries, given.rounds)
+    (count,) = {entry.parameters for entry in entries.values()}
+    print(f"{given.net}: {count} parameters; torch with {torch.get_num_threads()} threads\n")
+    print("\n".join([*rows(seconds, "jrecipe, one device"), "", *details(entries, seconds)]))
     if given.json is not None:
         ours = [name for name in seconds if name.startswith("jrecipe")]
         best = min(ours, key=lambda name: statistics.median(seconds[name]))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
+import apart
 import contest
 import growth
 import numpy as np
@@ -22,6 +24,50 @@ def made_up(label, values, power):
 
 def test_ratios_are_those_of_each_round():
     assert contest.ratios(SECONDS, "ours") == {"theirs": contest.Ratio(1.0, 0.5, 3.0)}
+
+
+def test_a_turn_of_updates_goes_on_where_the_last_one_ended():
+    seen = []
+
+    def step(state, batch):
+        seen.append((state, batch))
+        return state + 1, {"loss": 0.5}
+
+    run = contest.updating(step, 7, "batch", 3)
+    assert run() > 0
+    assert run() > 0
+    assert seen == [(7 + i, "batch") for i in range(6)]
+
+
+COMPETITOR = f"""
+import sys, time
+sys.path.insert(0, {str(Path(apart.__file__).parent)!r})
+import apart
+turns = iter([0.25, 0.125])
+def run():
+    print("chatter")
+    time.sleep(0.01)
+    return next(turns)
+apart.answer(run, 12)
+"""
+
+
+def test_a_contestant_answers_from_a_process_of_its_own():
+    with apart.Apart([sys.executable, "-c", COMPETITOR]) as contestant:
+        assert [contestant(), contestant()] == [0.25, 0.125]
+        assert contestant.parameters == 12
+        assert 0.01 < contestant.first_seconds < 60
+        assert 1 < contestant.memory < 100_000
+        with pytest.raises(RuntimeError, match="ended with code 1"):
+            contestant()  # no third turn
+
+
+def test_a_contestant_that_cannot_start_is_told():
+    with (
+        apart.Apart([sys.executable, "-c", "raise SystemExit(3)"]) as contestant,
+        pytest.raises(RuntimeError, match="ended with code 3"),
+    ):
+        contestant()
 
 
 def test_rows_show_the_ratios():

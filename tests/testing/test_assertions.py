@@ -142,8 +142,9 @@ def test_accumulation(batch):
 
     params = {"w": jnp.ones((3, 1))}
     testing.assert_accumulation_equivalent(whole, right, params, batch)
+    full = batch._replace(weights=np.ones(7, np.float32))  # parts of equal weight hide the fault
     with pytest.raises(AssertionError, match="w accumulated over 3 micro-batches"):
-        testing.assert_accumulation_equivalent(whole, wrong, params, batch, sizes=(4, 2, 1))
+        testing.assert_accumulation_equivalent(whole, wrong, params, full, sizes=(4, 2, 1))
     with pytest.raises(jr.TaskError, match="sizes of 7"):
         testing.assert_accumulation_equivalent(whole, right, params, batch, sizes=(4, 4))
 
