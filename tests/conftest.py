@@ -19,7 +19,7 @@ _QUICK = {
     "print_blob": True,
 }
 hypothesis.settings.register_profile("dev", max_examples=10, **_QUICK)
-hypothesis.settings.register_profile("ci", max_examples=20, derandomize=True, **_QUICK)
+hypothesis.settings.register_profile("ci", max_examples=10, derandomize=True, **_QUICK)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
 # Of the many cases of these files the default run takes every n-th; `-m slow` takes the others.
@@ -36,8 +36,12 @@ _THIN = {
     "test_optimizer.py": 5,
     "test_reference_step.py": 14,
     "test_shortcuts.py": 6,
+    "test_init_well.py": 3,
+    "test_plan.py": 3,
+    "test_precision.py": 2,
     "test_train_eval.py": 6,
     "test_train_layout.py": 4,
+    "test_train_quick_on_cpu.py": 2,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -17,6 +17,7 @@ from jrecipe.task import Task, Trainer
 from jrecipe.train.compiled import jit_for_hundreds, jit_once, scans_well
 from jrecipe.train.evaluate import mean_and_stderr
 from jrecipe.train.frozen import path_name
+from jrecipe.train.quick_on_cpu import quick_on_cpu
 from jrecipe.train.reference import optimizer_of
 from jrecipe.train.state import TrainState
 from jrecipe.train.step import make_loss_fn, make_update
@@ -94,6 +95,13 @@ class OwnRunner:
         def outputs(state: TrainState, x: PyTree, knob: Mapping[str, Array]) -> PyTree:
             return model.apply(state.params, state.model_state, blanked(x, knob))[0]
 
+        def each_batch(function: Callable[[Batch], Any], batches: Batch) -> Any:
+            if self.together:
+                return jax.lax.map(function, batches)
+            count = len(batches.weights)
+            split = [jax.tree.map(lambda x, i=i: x[i], batches) for i in range(count)]
+            return jax.tree.map(lambda *x: jnp.stack(x), *[function(batch) for batch in split])
+
         def score(state: TrainState, knob: Mapping[str, Array], plan_data: PyTree) -> Scores:
             val, train, few, train_targets = plan_data
 
@@ -113,7 +121,7 @@ class OwnRunner:
                 )
             )
             few_outputs = outputs(state, few.inputs, knob)
-            val_values, val_metrics = jax.lax.map(both, val)
+            val_values, val_metrics = each_batch(both, val)
             return (
                 val_values.reshape(-1),
                 val_metrics.reshape(-1),
@@ -148,7 +156,7 @@ class OwnRunner:
         else:
             self.states = [jit_once(start)(*one) for one in starts]
             self.knobs = knobs
-            self._advance = jit_for_hundreds(update, donate_argnums=0)
+            self._advance = jit_for_hundreds(quick_on_cpu(update), donate_argnums=0)
             self._probe = jit_once(outputs)
             self._score = jit_once(score)
             self.states = [jax.tree.map(jnp.copy, state) for state in self.states]

@@ -1,4 +1,4 @@
-"""A convolution that is fast inside `scan` on the CPU."""
+"""A convolution for loops: fast inside `scan` on the CPU."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from jrecipe.types import TaskError
 class Conv(nn.Module):
     """A convolution with an odd kernel, stride 1 and SAME padding, written as one matrix product.
 
-    Why not `nn.Conv`: XLA's fast convolution on the CPU is not used inside loops (`scan`, `while`;
-    jax issue 12868), where `nn.Conv` runs 20 to 35 times slower, and jrecipe trains in a scan.
-    Shifted copies of the padded input, side by side, turn the same sum into a matrix product, which
-    runs at full speed in a loop and under `vmap`. It takes k * l times the memory of the input.
+    For a loop of your own: XLA's fast convolution on the CPU is not used inside `scan` and `while`
+    (jax issue 12868), where `nn.Conv` runs 20 to 35 times slower. Shifted copies of the padded
+    input, side by side, turn the same sum into a matrix product, which runs at full speed in a loop
+    and under `vmap`. It takes k * l times the memory of the input. Where jrecipe trains it steps
+    networks with convolutions one update at a time, and there `nn.Conv` is quicker.
 
     Parameters have the names, shapes and initialisation of `nn.Conv`, so weights can be exchanged.
 

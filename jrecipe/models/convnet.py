@@ -9,7 +9,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jrecipe.models.conv import Conv
 from jrecipe.models.dropout import Dropout
 from jrecipe.models.head import Head, HeadInit
 from jrecipe.types import TaskError
@@ -68,8 +67,9 @@ class ConvNet(nn.Module):
             if stage > 0:
                 x = nn.max_pool(x, (2, 2), strides=(2, 2))
             for i in range(self.depth):
-                x = Conv(
+                x = nn.Conv(
                     self.width * 2**stage,
+                    (3, 3),
                     use_bias=not self.norm,  # BatchNorm has its own
                     dtype=self.dtype,
                     kernel_init=nn.initializers.he_normal(),

@@ -23,6 +23,7 @@ from jrecipe.task import Task, read, spread
 from jrecipe.train.compiled import scans_well
 from jrecipe.train.evaluate import evaluate
 from jrecipe.train.loop import fit
+from jrecipe.train.quick_on_cpu import quick_on_cpu
 from jrecipe.train.reference import example_inputs, optimizer_of, trainer_of, update_of
 from jrecipe.train.state import TrainState, create_state
 from jrecipe.types import Array, Batch, PyTree, Source
@@ -57,8 +58,12 @@ class SeedRuns:
 class Arms:
     """The compiled program of a family of tasks that differ in numbers only.
 
+    Where XLA runs a loop well, all updates of all arms are one program. Where it does not
+    (convolutions on a CPU, see `train.compiled`), one update is, and it is called for each arm.
+
     Args:
-      task: one of the family; its data, loss and shapes are those of all.
+      task: one of the family, with a model and data in memory; its data, loss and shapes are those
+        of all.
       variant: `(knobs) -> task` of the family, called under a trace; None if there are no knobs.
     """
 
@@ -102,20 +107,47 @@ class Arms:
             return (value * weight).sum(), weight.sum()
 
         self._one = one
-        self._start = jax.jit(jax.vmap(start))
+        self._start = jax.jit(start)
         self._advance = jax.jit(all_arms, donate_argnums=0)
-        self._score = jax.jit(jax.vmap(score, (0, None)))
+        self._step = jax.jit(quick_on_cpu(one), donate_argnums=0)
+        self._score = jax.jit(score)
+        self._together: bool | None = None
 
-    def scans_well(self, knobs: PyTree) -> bool:
-        """Tells whether the arms should run as one scan on this backend."""
-        state = jax.eval_shape(
-            self._start,
-            jax.random.split(jax.random.key(0), 1),
-            jax.tree.map(lambda x: x[None], knobs),
-        )
-        first = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state)
-        rows = jnp.zeros(self.task.batch_size, jnp.int32)
-        return scans_well(self._one, first, rows, knobs, self._data)
+    def start(self, seeds: Sequence[int], knobs: PyTree = ()) -> list[TrainState]:
+        """Returns the state of each seed before its first update."""
+        return [self._start(jax.random.key(seed), knobs) for seed in seeds]
+
+    def advance(
+        self, states: Sequence[TrainState], rows: np.ndarray, knobs: PyTree = ()
+    ) -> tuple[list[TrainState], np.ndarray]:
+        """Makes the same number of updates of each arm.
+
+        Args:
+          states: one an arm; donated.
+          rows: int32[k, n, b], the batches of each.
+          knobs: pytree of float32[] or int32[], for `variant`.
+
+        Returns:
+          The states after, and float64[k, n], the loss of each batch.
+        """
+        if self._together is None:
+            first = jax.eval_shape(lambda: states[0])
+            self._together = scans_well(self._one, first, rows[0, 0], knobs, self._data)
+        if self._together:
+            stacked = jax.tree.map(lambda *x: jnp.stack(x), *states)
+            every = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * len(states)), knobs)
+            stacked, loss = self._advance(stacked, rows, every, self._data)
+            after = [jax.tree.map(lambda x, i=i: x[i], stacked) for i in range(len(states))]
+            return after, np.asarray(loss, np.float64)
+        after, losses_of = [], []
+        for state, own in zip(states, rows, strict=True):
+            values = []
+            for row in own:
+                state, value = self._step(state, row, knobs, self._data)
+                values.append(value)
+            after.append(state)
+            losses_of.append(jax.device_get(values))
+        return after, np.asarray(losses_of, np.float64)
 
     def run(
         self, seeds: Sequence[int], steps: int, looks: int = 10, knobs: PyTree = ()
@@ -128,37 +160,36 @@ class Arms:
           looks: evaluations in a run.
           knobs: pytree of float32[] or int32[], for `variant`.
         """
-        every = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * len(seeds)), knobs)
-        keys = jax.vmap(jax.random.key)(jnp.asarray(list(seeds), jnp.uint32))
-        state = self._start(keys, every)
+        states = self.start(seeds, knobs)
         n, size, stretch = len(self.task.train), self.task.batch_size, max(1, -(-steps // looks))
         val, train, at = [], [], []
         for look in range(looks):
             step = look * stretch
             rows = np.stack([batch_rows(n, size, seed, step, stretch) for seed in seeds])
-            state, loss = self._advance(state, rows, every, self._data)
-            val.append(self._mean(state, self._val))
-            train.append(np.asarray(loss, np.float64).mean(axis=1))
+            states, loss = self.advance(states, rows, knobs)
+            val.append(self._mean(states, self._val))
+            train.append(loss.mean(axis=1))
             at.append(step + stretch)
         return SeedRuns(
             seeds=tuple(seeds),
             steps=np.array(at),
             val_loss=np.stack(val, axis=1),
             train_loss=np.stack(train, axis=1),
-            train_end=self._mean(state, self._train),
+            train_end=self._mean(states, self._train),
         )
 
-    def _mean(self, state: TrainState, batches: list[Batch]) -> np.ndarray:
-        sums = np.array([np.asarray(self._score(state, batch), np.float64) for batch in batches])
-        total, weight = sums.sum(axis=0)
+    def _mean(self, states: Sequence[TrainState], batches: list[Batch]) -> np.ndarray:
+        sums = [
+            [jax.device_get(self._score(state, batch)) for batch in batches] for state in states
+        ]
+        total, weight = np.asarray(sums, np.float64).sum(axis=1).T
         return total / weight
 
 
 def fit_seeds(task: Task, steps: int, seeds: Sequence[int], looks: int = 10) -> SeedRuns:
     """Trains a task from several seeds and follows their validation losses.
 
-    Foreign trainers, data that is streamed, and convolutions on a CPU (see `train.compiled`) run
-    their seeds one after another, through `fit`.
+    Foreign trainers and data that is streamed run their seeds one after another, through `fit`.
 
     Args:
       task: what to train.
@@ -170,9 +201,7 @@ def fit_seeds(task: Task, steps: int, seeds: Sequence[int], looks: int = 10) -> 
       KeyboardInterrupt: if Ctrl-C was pressed.
     """
     if task.trainer is None and in_memory(task.train) and in_memory(task.val):
-        arms = Arms(task)
-        if arms.scans_well(()):
-            return arms.run(seeds, steps, looks)
+        return Arms(task).run(seeds, steps, looks)
     every = max(1, -(-steps // looks))
     fits = []
     for seed in seeds:

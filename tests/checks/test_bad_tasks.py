@@ -166,6 +166,7 @@ def test_a_broken_task_becomes_findings(name):
         assert {suspect.component for suspect in raised} == {COMPONENTS[name]}
 
 
+@pytest.mark.slow
 @settings(max_examples=2)
 @given(st.permutations(CHECKS))
 def test_the_order_of_the_checks_changes_nothing(order):

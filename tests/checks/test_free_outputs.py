@@ -53,6 +53,7 @@ def test_losses_that_pull_outputs_away_do_not_rest(loss):
     assert resting_loss(loss, outputs, np.arange(4)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [smoothed, twice], ids=["smoothed", "softmax twice"])
 def test_a_floor_of_ones_own_is_no_failure_to_learn(loss):
     x, y = digits()
@@ -84,6 +85,7 @@ def declared(floor: float, targets: np.ndarray):
     )
 
 
+@pytest.mark.slow
 def test_a_few_examples_may_lie_below_the_floor_of_all():
     """Half the targets are sure, so some few are surer than the mean."""
     p = soft_targets(0)

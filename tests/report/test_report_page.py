@@ -105,6 +105,7 @@ def test_what_is_wrong_is_open_and_the_rest_is_closed(source):
     ]
 
 
+@pytest.mark.slow
 def test_equal_reports_give_equal_pages(source):
     assert sample().to_html() == source
 

@@ -24,6 +24,7 @@ def test_no_test_file_is_needed(tmp_path):
     assert "FAILED" not in result.stdout
 
 
+@pytest.mark.slow
 def test_a_failure_shows_the_evidence_and_the_command(tmp_path):
     result = run(
         tmp_path, "--jrecipe", "my_task.py:task", inputs="inputs - inputs.mean(0, keepdims=True)"
@@ -35,6 +36,7 @@ def test_a_failure_shows_the_evidence_and_the_command(tmp_path):
     assert "site-packages" not in result.stdout
 
 
+@pytest.mark.slow
 def test_beside_tests_of_ones_own(tmp_path):
     (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")
     alone = run(tmp_path, "--jrecipe", "my_task.py:task", "--collect-only")

@@ -65,6 +65,7 @@ def test_the_mean_of_the_means_of_parts_would_be_noticed():
     assert abs(loss - naive) > 1e-3
 
 
+@pytest.mark.slow
 def test_every_part_draws_its_own_noise():
     model = plain(dropout=0.5)
     loss_fn = make_loss_fn(model, jr.losses.softmax_cross_entropy())

@@ -87,6 +87,7 @@ def test_a_curve_is_read_by_numbers():
     assert np.isfinite(gone.losses).all()
 
 
+@pytest.mark.slow
 def test_it_can_be_seen():
     found = lr_find(small(), steps=20)
     assert "times the learning rate" in str(found)

@@ -38,6 +38,7 @@ def assert_same_run(got: jr.Fit, want: jr.Fit) -> None:
     assert got.history.rows == want.history.rows
 
 
+@pytest.mark.slow
 def test_checkpoints_come_when_asked_and_the_newest_are_kept(tmp_path, whole):
     run = jr.fit(TASK, 24, out=tmp_path, **OPTIONS)
     assert_same_run(run, whole)  # saving changes nothing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 import optax
 import pytest
@@ -36,6 +37,21 @@ def test_every_arm_equals_its_own_fit(arms):
         np.testing.assert_allclose(arms.train_loss[i], loss, rtol=1e-4)
         end = run.evaluate("train", best=False).loss
         np.testing.assert_allclose(arms.train_end[i], end, rtol=1e-4)
+
+
+def test_convolutions_are_stepped_on_a_cpu_by_one_program_and_equal_their_own_fits():
+    (x, y), (val_x, val_y) = pictures(60, 1), pictures(20, 2)
+    train, val = (x.reshape(-1, 4, 4, 1), y), (val_x.reshape(-1, 4, 4, 1), val_y)
+    task = small(model=jr.models.ConvNet(4, width=2, depth=1), train=train, val=val)
+    program = Arms(task)
+    runs = program.run(SEEDS, 4, looks=2)
+    for i, seed in enumerate(SEEDS):
+        run = jr.fit(task, 4, seed=seed, eval_every=2, progress=False)
+        np.testing.assert_allclose(runs.val_loss[i], run.history["val_loss"][1:], rtol=1e-4)
+        loss = run.history["loss"].reshape(2, 2).mean(axis=1)
+        np.testing.assert_allclose(runs.train_loss[i], loss, rtol=1e-4)
+    on_cpu = jax.default_backend() == "cpu"
+    assert (program._step._cache_size(), program._advance._cache_size()) == (on_cpu, not on_cpu)
 
 
 def test_streamed_data_takes_the_way_through_fit_to_the_same_numbers(arms):
