@@ -21,6 +21,7 @@ _MODULES = (
     "metrics",
     "models",
     "report",
+    "rungs",
     "testing",
     "train",
 )
@@ -39,6 +40,7 @@ _NAMES = {
     "evaluate": "train.evaluate",
     "fit": "train.loop",
     "init_well": "train.init_well",
+    "ladder": "rungs",
     "make_train_step": "train.step",
     "Report": "report",
     "check": "recipe",
@@ -57,12 +59,14 @@ if TYPE_CHECKING:
         metrics,
         models,
         report,
+        rungs,
         testing,
         train,
     )
     from jrecipe.checks.result import Finding, Suspect, Verdict
     from jrecipe.recipe import check, check_fit, cook
     from jrecipe.report import Report
+    from jrecipe.rungs import ladder
     from jrecipe.task import Task, Trainer
     from jrecipe.train.evaluate import evaluate
     from jrecipe.train.fitted import Fit

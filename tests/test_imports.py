@@ -16,7 +16,7 @@ HOUSE = Path(jrecipe.__file__).parent
 BASE = {"types", "version"}
 ABOVE_TASK = {*BASE, "task", "losses", "data", "figures"}
 RECIPE = {*ABOVE_TASK, "augment", "checks", "draw", "metrics", "models", "report", "train"}
-ALL = {*RECIPE, "recipe", "jrecipe"}
+ALL = {*RECIPE, "recipe", "rungs", "jrecipe"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "version": set(),
@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "train": {*ABOVE_TASK, "models.adapt", "draw"},
     "checks": {*ABOVE_TASK, "metrics", "train", "models.copies"},
     "report": {*BASE, "figures", "draw", "checks.result"},
+    "rungs": {*ABOVE_TASK, "train", "report"},
     "recipe": RECIPE | {"jrecipe"},  # of the package itself: its version
     "testing": ALL,
     "cli": ALL,

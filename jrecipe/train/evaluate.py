@@ -34,6 +34,7 @@ class Evaluation:
       values: float32[n], loss of each example.
       weights: float32[n], weight of each example in the mean.
       metric_values: float32[n], metric of each example; empty without one.
+      metric_weights: float32[n], weight of each example in the metric's mean; empty without one.
       outputs: outputs of the network for each example, if asked for.
     """
 
@@ -45,6 +46,7 @@ class Evaluation:
     values: np.ndarray
     weights: np.ndarray
     metric_values: np.ndarray
+    metric_weights: np.ndarray
     outputs: PyTree = None
 
 
@@ -105,7 +107,7 @@ def evaluate(
     mean, stderr = mean_and_stderr(value, weight)
     if metric is None:
         metric_mean = metric_stderr = float("nan")
-        metric_value = np.zeros(0, np.float32)
+        metric_value = metric_weight = np.zeros(0, np.float32)
     else:
         metric_mean, metric_stderr = mean_and_stderr(metric_value, metric_weight)
     return Evaluation(
@@ -117,6 +119,7 @@ def evaluate(
         values=value,
         weights=weight,
         metric_values=metric_value,
+        metric_weights=metric_weight,
         outputs=jax.tree.map(lambda *x: np.concatenate(x), *kept) if keep_outputs else None,
     )
 

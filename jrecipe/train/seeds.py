@@ -25,6 +25,7 @@ from jrecipe.train.evaluate import evaluate
 from jrecipe.train.loop import fit
 from jrecipe.train.quick_on_cpu import quick_on_cpu
 from jrecipe.train.reference import example_inputs, optimizer_of, trainer_of, update_of
+from jrecipe.train.some_rows import SomeRows
 from jrecipe.train.state import TrainState, create_state
 from jrecipe.types import Array, Batch, PyTree, Source
 
@@ -167,7 +168,7 @@ class Arms:
             step = look * stretch
             rows = np.stack([batch_rows(n, size, seed, step, stretch) for seed in seeds])
             states, loss = self.advance(states, rows, knobs)
-            val.append(self._mean(states, self._val))
+            val.append(self.val_loss(states))
             train.append(loss.mean(axis=1))
             at.append(step + stretch)
         return SeedRuns(
@@ -177,6 +178,10 @@ class Arms:
             train_loss=np.stack(train, axis=1),
             train_end=self._mean(states, self._train),
         )
+
+    def val_loss(self, states: Sequence[TrainState]) -> np.ndarray:
+        """Returns float64[k], the exact validation loss of each arm."""
+        return self._mean(states, self._val)
 
     def _mean(self, states: Sequence[TrainState], batches: list[Batch]) -> np.ndarray:
         sums = [
@@ -217,7 +222,7 @@ def fit_seeds(task: Task, steps: int, seeds: Sequence[int], looks: int = 10) -> 
         return np.array([loss[i : i + every].mean() for i in range(0, len(loss), every)])
 
     def train_end(state: Any) -> float:
-        part = _Rows(task.train, spread(len(task.train), TRAIN_ROWS))
+        part = SomeRows(task.train, spread(len(task.train), TRAIN_ROWS))
         return evaluate(trainer_of(task).predict, state, part, task.loss).loss
 
     return SeedRuns(
@@ -227,20 +232,6 @@ def fit_seeds(task: Task, steps: int, seeds: Sequence[int], looks: int = 10) -> 
         train_loss=np.stack([padded(stretches(one.history["loss"])) for one in fits]),
         train_end=np.array([train_end(one.state) for one in fits]),
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Rows:
-    """Some rows of a source, as a source."""
-
-    source: Source
-    rows: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def take(self, rows: np.ndarray) -> tuple[PyTree, PyTree]:
-        return self.source.take(self.rows[rows])
 
 
 def _padded(source: Source, limit: int | None) -> list[Batch]:
