@@ -118,7 +118,7 @@ def test_a_task_is_answered_by_its_loss():
         model=models.Linear(5),
         loss=jr.losses.softmax_cross_entropy(),
         train=(x, y),
-        class_names="abcde",
+        class_names=tuple("abcde"),
     )
     assert suggest(names).model.outputs == 5
 
@@ -201,17 +201,15 @@ def test_an_answer_at_each_place_needs_tokens():
 )
 def test_what_is_suggested_is_what_a_plan_builds(case):
     inputs, targets, *_ = CASES[case]
-    splits = splits_of(
-        inputs,
-        kind="number" if targets.ndim and targets.dtype.kind == "f" else "classes",
-        targets=targets,
-    )
-    plan, found = suggest_plan(splits), suggest(splits).model
-    task = build_task(splits, plan)
-    sizes = lambda model: jax.tree.map(
-        lambda leaf: leaf.shape, jax.eval_shape(model.init, jax.random.key(0), inputs[:1])
-    )
-    assert sizes(task.model) == sizes(as_model(found))
+    kind = "classes" if targets is LABELS else "number"
+    splits = splits_of(inputs, kind=kind, targets=targets)
+    task, found = build_task(splits, suggest_plan(splits)), as_model(suggest(splits).model)
+
+    def sizes(model):
+        shapes = jax.eval_shape(model.init, jax.random.key(0), inputs[:1])
+        return jax.tree.map(lambda leaf: leaf.shape, shapes)
+
+    assert sizes(task.model) == sizes(found)
 
 
 def test_every_row_of_the_docstring_is_a_case():
