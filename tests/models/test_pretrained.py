@@ -34,10 +34,11 @@ def stored(tmp_path, arrays, name="weights.npz"):
     [
         ("resnet18_thin", ".safetensors"),
         ("resnet20", ".npz"),
+        ("resnet50_thin", ".npz"),
         ("squeezenet", ".npz"),
         *(
             pytest.param(name, ".npz", marks=pytest.mark.slow)
-            for name in ("resnet18_thin", "resnet34_thin", "resnet50_thin", "resnet18", "resnet50")
+            for name in ("resnet18_thin", "resnet34_thin", "resnet18", "resnet50")
         ),
     ],
 )

@@ -16,7 +16,7 @@ from strategies import generator, seeds
 from zoo import ZOO, B, inputs_of, module_of
 
 from jrecipe import losses, models
-from jrecipe.models import as_model
+from jrecipe.models import as_model, vit
 from jrecipe.types import TaskError
 
 SLOW = ("resnet18", "resnet50", "squeezenet")  # to compile
@@ -211,3 +211,36 @@ def test_squeeze_gives_one_number_per_example(make):
         make(1, squeeze=True).init_with_output, jax.random.key(0), jnp.ones(shape)
     )[0]
     assert outputs.shape == (2,)
+
+
+def test_patches_are_squares_of_the_picture_row_by_row():
+    x = generator(0).normal(size=(2, 6, 9, 2)).astype(np.float32)
+    got = vit._patches(x, 3)
+    assert got.shape == (2, 6, 18)
+    for i, (row, column) in enumerate(np.ndindex(2, 3)):
+        square = x[:, 3 * row : 3 * row + 3, 3 * column : 3 * column + 3]
+        np.testing.assert_array_equal(got[:, i], square.reshape(2, -1))
+
+
+def test_resnet9_scales_what_its_head_sees_and_not_its_bias():
+    params, state = variables_of("resnet9")
+    x = inputs_of("resnet9", generator(0))
+    features = programs("resnet9")[0](params, state, x)[1]
+    plain = module_of("resnet9", scale=1.0).apply({"params": params, **state}, x, method="features")
+    np.testing.assert_allclose(features, plain / 8, rtol=1e-5)
+
+
+def test_shortcuts_carry_a_picture_through_blocks_that_answer_zero():
+    # All last scales at 0: what is left are the first layer, shortcuts and ReLU.
+    module = models.ResNetCifar(2, depth=8, width=4, zero_init=True, head="flatten")
+    x = generator(0).normal(size=(1, 8, 8, 3)).astype(np.float32)
+    variables = jax.jit(module.init)(jax.random.key(0), x)
+    kernel, epsilon = variables["params"]["conv1"]["kernel"], 1e-5
+    first = jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    first = np.maximum(np.asarray(first) / np.sqrt(1 + epsilon), 0)
+    want = np.zeros((1, 2, 2, 16), np.float32)
+    want[..., 6:10] = first[:, ::4, ::4]  # 2 before and 2 after, then 4 and 4
+    got = jax.jit(lambda v, x: module.apply(v, x, method="features"))(variables, x)
+    np.testing.assert_allclose(got, want.reshape(1, -1), atol=1e-5)
