@@ -22,8 +22,9 @@ OUTPUTS = 7
 
 
 def pictures(side: int) -> np.ndarray:
-    """Returns uint8[2, side, side, 3]."""
-    return np.random.default_rng(side).integers(0, 256, (2, side, side, 3), np.uint8)
+    """Returns uint8[2, side, side + 2, 3], one of them dark; halved, one side is even, one odd."""
+    drawn = np.random.default_rng(side).integers(0, 256, (2, side, side + 2, 3), np.uint8)
+    return drawn // np.array([1, 4], np.uint8).reshape(2, 1, 1, 1)
 
 
 def values(name: str, shape: tuple[int, ...]) -> np.ndarray:
