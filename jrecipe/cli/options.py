@@ -92,7 +92,7 @@ only = click.option(
 network = click.option(
     "--network",
     type=click.Choice(["linear", "mlp", "convnet"]),
-    help="For a data set; default convnet for pictures, else mlp.",
+    help="For a data set; by default what jr.models.suggest names.",
 )
 column = click.option(
     "--target",

@@ -1,5 +1,18 @@
 """Networks in their plainest form (C1), and the adapters that turn any network into a `Model`.
 
+| for | networks |
+| --- | --- |
+| vectors, and anything flattened | `Linear`, `MLP` |
+| pictures | `ConvNet`, `LeNet`, `ResNetCifar`, `ResNet9`, `ResNet`, `ViT`, `SqueezeNet` |
+| sequences with one answer | `GRU`, `LSTM` |
+| tokens, the next one at each place | `GPT` |
+
+`suggest(data)` names the plainest fit for a data set and says why. Every network is a Linen module
+with `outputs`, computes in `dtype` and answers in float32; its last layer starts at zero unless
+`head_init` says otherwise, so that the loss at initialisation is that of an uninformed model (B4);
+`module.apply(variables, inputs, method="features")` gives what that layer sees.
+`load_pretrained(path)` reads weights together with the normalisation they need (D4).
+
 The names load when they are first used, since `jrecipe.task` needs `adapt` but not flax.
 """
 
@@ -11,22 +24,67 @@ from typing import TYPE_CHECKING, Any
 _NAMES = {
     "Conv": "conv",
     "ConvNet": "convnet",
+    "GPT": "gpt",
+    "GRU": "gru",
+    "LSTM": "lstm",
+    "LeNet": "lenet",
     "Linear": "linear",
     "MLP": "mlp",
+    "Pretrained": "pretrained",
+    "ResNet": "resnet",
+    "ResNet9": "resnet9",
+    "ResNetCifar": "resnet_cifar",
+    "SqueezeNet": "squeezenet",
+    "Suggestion": "suggestion",
+    "ViT": "vit",
     "as_model": "adapt",
     "in_precision": "precision",
+    "load_pretrained": "pretrained",
     "remat": "rematerialize",
+    "suggest": "suggestion",
 }
-__all__ = ["MLP", "Conv", "ConvNet", "Linear", "as_model", "in_precision", "remat"]
+__all__ = [
+    "GPT",
+    "GRU",
+    "LSTM",
+    "MLP",
+    "Conv",
+    "ConvNet",
+    "LeNet",
+    "Linear",
+    "Pretrained",
+    "ResNet",
+    "ResNet9",
+    "ResNetCifar",
+    "SqueezeNet",
+    "Suggestion",
+    "ViT",
+    "as_model",
+    "in_precision",
+    "load_pretrained",
+    "remat",
+    "suggest",
+]
 
 if TYPE_CHECKING:
     from jrecipe.models.adapt import as_model
     from jrecipe.models.conv import Conv
     from jrecipe.models.convnet import ConvNet
+    from jrecipe.models.gpt import GPT
+    from jrecipe.models.gru import GRU
+    from jrecipe.models.lenet import LeNet
     from jrecipe.models.linear import Linear
+    from jrecipe.models.lstm import LSTM
     from jrecipe.models.mlp import MLP
     from jrecipe.models.precision import in_precision
+    from jrecipe.models.pretrained import Pretrained, load_pretrained
     from jrecipe.models.rematerialize import remat
+    from jrecipe.models.resnet import ResNet
+    from jrecipe.models.resnet9 import ResNet9
+    from jrecipe.models.resnet_cifar import ResNetCifar
+    from jrecipe.models.squeezenet import SqueezeNet
+    from jrecipe.models.suggestion import Suggestion, suggest
+    from jrecipe.models.vit import ViT
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jrecipe.models.dropout import Dropout
 from jrecipe.models.head import Head, HeadInit
-from jrecipe.types import TaskError
+from jrecipe.models.pictures import Pool, check_pictures, pooled
 
 
 class ConvNet(nn.Module):
@@ -36,14 +36,17 @@ class ConvNet(nn.Module):
     outputs: int
     width: int = 32
     depth: int = 2
-    head: Literal["gap", "flatten"] = "gap"
+    head: Pool = "gap"
     dropout: float = 0.0
     norm: bool = False
     dtype: Any = jnp.float32
     head_init: HeadInit = "zeros"
     squeeze: bool = False
 
-    @nn.compact
+    def setup(self) -> None:
+        """Makes the last layer."""
+        self.output = Head(self.outputs, self.head_init, self.squeeze)
+
     def __call__(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
         """Returns float32[b, outputs] from pictures [b, h, w, c].
 
@@ -54,16 +57,14 @@ class ConvNet(nn.Module):
         Raises:
           TaskError: if the inputs are not pictures or `head` is unknown.
         """
-        if inputs.ndim != 4:
-            raise TaskError(
-                f"ConvNet needs pictures [b, h, w, c], got shape {inputs.shape}; for one channel "
-                "add it with x[..., None], for vectors use jr.models.MLP."
-            )
-        if self.head not in ("gap", "flatten"):
-            raise TaskError(f"ConvNet.head needs 'gap' or 'flatten', got {self.head!r}.")
+        return self.output(self.features(inputs, train=train))
+
+    @nn.compact
+    def features(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
+        """Returns what the last layer sees, [b, d]; called as `__call__` is."""
+        check_pictures(inputs, "ConvNet")
         x = inputs.astype(self.dtype)
-        stages = min(max(int(math.log2(min(x.shape[1:3]))) - 1, 1), 3)
-        for stage in range(stages):
+        for stage in range(self.stages(x.shape[1:])):
             if stage > 0:
                 x = nn.max_pool(x, (2, 2), strides=(2, 2))
             for i in range(self.depth):
@@ -79,6 +80,10 @@ class ConvNet(nn.Module):
                     name = f"norm{stage}_{i}"
                     x = nn.BatchNorm(not train, momentum=0.9, dtype=self.dtype, name=name)(x)
                 x = nn.relu(x)
-        x = x.mean(axis=(1, 2)) if self.head == "gap" else x.reshape(x.shape[0], -1)
-        x = Dropout(self.dropout, deterministic=not train)(x)
-        return Head(self.outputs, self.head_init, self.squeeze, name="output")(x)
+        x = pooled(x, self.head, "ConvNet")
+        return Dropout(self.dropout, deterministic=not train)(x)
+
+    @staticmethod
+    def stages(shape: tuple[int, ...]) -> int:
+        """Returns how many stages pictures of shape (h, w, c) go through."""
+        return min(max(int(math.log2(min(shape[:2]))) - 1, 1), 3)

@@ -21,8 +21,14 @@ class Linear(nn.Module):
     head_init: HeadInit = "zeros"
     squeeze: bool = False
 
-    @nn.compact
+    def setup(self) -> None:
+        """Makes the last layer."""
+        self.output = Head(self.outputs, self.head_init, self.squeeze)
+
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """Returns float32[b, outputs] from inputs [b, ...]."""
-        flat = inputs.reshape(inputs.shape[0], -1)
-        return Head(self.outputs, self.head_init, self.squeeze, name="output")(flat)
+        return self.output(self.features(inputs))
+
+    def features(self, inputs: jax.Array) -> jax.Array:
+        """Returns the inputs, flattened, [b, d]."""
+        return inputs.reshape(inputs.shape[0], -1)

@@ -33,9 +33,17 @@ class MLP(nn.Module):
     head_init: HeadInit = "zeros"
     squeeze: bool = False
 
-    @nn.compact
+    def setup(self) -> None:
+        """Makes the last layer."""
+        self.output = Head(self.outputs, self.head_init, self.squeeze)
+
     def __call__(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
         """Returns float32[b, outputs] from inputs [b, ...]; `train` switches dropout on."""
+        return self.output(self.features(inputs, train=train))
+
+    @nn.compact
+    def features(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
+        """Returns what the last layer sees, [b, width]; called as `__call__` is."""
         x = inputs.reshape(inputs.shape[0], -1).astype(self.dtype)
         for i in range(self.depth):
             layer = nn.Dense(
@@ -45,4 +53,4 @@ class MLP(nn.Module):
                 name=f"dense{i}",
             )
             x = Dropout(self.dropout, deterministic=not train)(nn.relu(layer(x)))
-        return Head(self.outputs, self.head_init, self.squeeze, name="output")(x)
+        return x

@@ -30,7 +30,8 @@ from jrecipe.train.init_well import init_well
 from jrecipe.train.seeds import Arms, SeedRuns, fit_seeds
 from jrecipe.types import TaskError
 
-_SHAPES = ("network", "width", "depth", "head", "batch_size")  # what a program is compiled for
+# What a program is compiled for.
+_SHAPES = ("network", "width", "depth", "head", "vocabulary", "batch_size")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +19,21 @@ from jrecipe.data.splits import Splits
 from jrecipe.task import Task, read
 from jrecipe.types import Augment, Model, Source, TaskError
 
-NETWORKS = ("linear", "mlp", "convnet")
+NETWORKS: dict[str, type[nn.Module]] = {
+    "linear": models.Linear,
+    "mlp": models.MLP,
+    "convnet": models.ConvNet,
+    "resnet18": models.ResNet,
+    "gru": models.GRU,
+}
+# What a plan says of each network, besides what is a number; its other fields keep their defaults.
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "linear": (),
+    "mlp": ("width", "depth"),
+    "convnet": ("width", "depth", "head"),
+    "resnet18": ("width", "head"),
+    "gru": ("width", "vocabulary"),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,10 +41,11 @@ class Plan:
     """Everything that `build_task` decides, besides the data.
 
     Attributes:
-      network: "linear", "mlp" or "convnet".
+      network: "linear", "mlp", "convnet", "resnet18" or "gru".
       width: units of a hidden layer, or channels of the first stage.
-      depth: hidden layers, or convolutions in each stage.
-      head: of the convnet, "flatten" or "gap" (D7).
+      depth: hidden layers, or convolutions in each stage; of an mlp or a convnet.
+      head: of a convnet or a resnet18, "flatten" or "gap" (D7).
+      vocabulary: number of token ids, of a gru on tokens; None for one on numbers.
       dropout: before the last layer, in [0, 1) (D9).
       translate: pictures move by up to this many pixels (D2).
       flip: pictures are mirrored left-right (D2).
@@ -43,6 +59,7 @@ class Plan:
     width: int = 128
     depth: int = 2
     head: str = "flatten"
+    vocabulary: int | None = None
     dropout: float = 0.0
     translate: int = 0
     flip: bool = False
@@ -57,18 +74,17 @@ class Plan:
 
 
 def suggest_plan(splits: Splits) -> Plan:
-    """Returns the plainest plan that fits the inputs: a small ConvNet for pictures, else an MLP.
+    """Returns a plan of the network that `jr.models.suggest` names.
 
     Raises:
       TaskError: if the inputs are not one array of numbers.
     """
-    shape = input_shape(splits)
-    rows = len(splits.train)
-    size = min(64, 2 ** int(math.log2(max(rows, 1))))
-    if len(shape) == 3:
-        small = min(shape[:2]) < 16
-        return Plan(network="convnet", width=32, depth=1 if small else 2, batch_size=size)
-    return Plan(network="mlp", width=128, batch_size=size)
+    input_shape(splits)  # or raises
+    model = models.suggest(splits).model
+    size = min(64, 2 ** int(math.log2(max(len(splits.train), 1))))
+    network = next(name for name, kind in NETWORKS.items() if type(model) is kind)
+    given = {name: getattr(model, name) for name in _FIELDS[network]}
+    return Plan(network=network, batch_size=size, **given)
 
 
 def build_task(splits: Splits, plan: Plan) -> Task:
@@ -136,27 +152,12 @@ def build_model(plan: Plan, *, outputs: int, squeeze: bool = False) -> Model:
     Raises:
       TaskError: for an unknown network.
     """
-    if plan.network == "linear":
-        return models.as_model(models.Linear(outputs, squeeze=squeeze))
-    if plan.network == "mlp":
-        return models.as_model(
-            models.MLP(
-                outputs, width=plan.width, depth=plan.depth, dropout=plan.dropout, squeeze=squeeze
-            )
-        )
-    if plan.network == "convnet":
-        head: Any = plan.head
-        return models.as_model(
-            models.ConvNet(
-                outputs,
-                width=plan.width,
-                depth=plan.depth,
-                head=head,
-                dropout=plan.dropout,
-                squeeze=squeeze,
-            )
-        )
-    raise TaskError(f"Plan.network is {plan.network!r}; it can be {', '.join(NETWORKS)}.")
+    if plan.network not in NETWORKS:
+        raise TaskError(f"Plan.network is {plan.network!r}; it can be {', '.join(NETWORKS)}.")
+    options: dict[str, Any] = {name: getattr(plan, name) for name in _FIELDS[plan.network]}
+    if plan.network != "linear":
+        options["dropout"] = plan.dropout
+    return models.as_model(NETWORKS[plan.network](outputs, squeeze=squeeze, **options))
 
 
 def build_optimizer(plan: Plan) -> optax.GradientTransformation:

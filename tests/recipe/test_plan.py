@@ -11,6 +11,7 @@ import pytest
 import jrecipe as jr
 from jrecipe.data import ArraySource
 from jrecipe.data.splits import Splits
+from jrecipe.recipe.dish import PlannedDish
 from jrecipe.recipe.plan import (
     Plan,
     build_task,
@@ -138,3 +139,34 @@ def test_traced_numbers_train_like_the_plan_itself(changes):
             assert a.shape == b.shape
         else:
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+SERIES = splits_of(
+    RNG.normal(size=(64, 5, 3)).astype("float32"), np.arange(64) % 3, "classes", "abc"
+)
+TOKENS = splits_of(RNG.integers(0, 9, (64, 5)), np.arange(64) % 3, "classes", "abc")
+
+
+@pytest.mark.parametrize(
+    ("splits", "plan"),
+    [
+        (SERIES, Plan(network="gru", width=4, batch_size=8)),
+        (TOKENS, Plan(network="gru", width=4, batch_size=8, vocabulary=9)),
+        pytest.param(
+            PICTURES,
+            Plan(network="resnet18", width=2, head="gap", batch_size=8),
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["series", "tokens", "resnet18"],
+)
+def test_every_network_trains_as_a_dish_whose_seeds_are_one_program(splits, plan):
+    dish = PlannedDish(splits, plan)
+    assert f"{plan.network}, width {plan.width}" in dish.size
+    runs = dish.faster(3.0).train((0, 1), 2)
+    assert np.isfinite(runs.val_loss).all()
+
+
+def test_series_and_tokens_get_a_gru_with_its_vocabulary():
+    assert (suggest_plan(SERIES).network, suggest_plan(SERIES).vocabulary) == ("gru", None)
+    assert (suggest_plan(TOKENS).network, suggest_plan(TOKENS).vocabulary) == ("gru", 9)
