@@ -8,7 +8,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jrecipe.models.conv import Conv
 from jrecipe.models.head import Head, HeadInit
 from jrecipe.models.pictures import check_pictures
 
@@ -52,10 +51,9 @@ class LeNet(nn.Module):
         """Returns what the last layer sees, [b, 84]; called as `__call__` is."""
         check_pictures(inputs, "LeNet", smallest=12)
         x = inputs.astype(self.dtype)
-        x = nn.tanh(Conv(6, (5, 5), dtype=self.dtype, name="conv0")(x))
+        x = nn.tanh(nn.Conv(6, (5, 5), dtype=self.dtype, name="conv0")(x))
         x = nn.avg_pool(x, (2, 2), strides=(2, 2))
-        x = Conv(16, (5, 5), dtype=self.dtype, name="conv1")(x)
-        x = nn.tanh(x[:, 2:-2, 2:-2])  # without the places whose kernel saw padding
+        x = nn.tanh(nn.Conv(16, (5, 5), padding="VALID", dtype=self.dtype, name="conv1")(x))
         x = nn.avg_pool(x, (2, 2), strides=(2, 2)).reshape(x.shape[0], -1)
         x = nn.tanh(nn.Dense(120, dtype=self.dtype, name="dense0")(x))
         return nn.tanh(nn.Dense(84, dtype=self.dtype, name="dense1")(x))

@@ -8,7 +8,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jrecipe.models.conv import Conv
 from jrecipe.models.dropout import Dropout
 from jrecipe.models.head import Head, HeadInit
 from jrecipe.models.pictures import Pool, check_pictures, pooled
@@ -70,8 +69,9 @@ class ResNet9(nn.Module):
 
         def layer(x: jax.Array, times: int, name: str, *, zero: bool = False) -> jax.Array:
             ones, zeros = nn.initializers.ones_init(), nn.initializers.zeros_init()
-            x = Conv(
+            x = nn.Conv(
                 self.width * times,
+                (3, 3),
                 use_bias=False,
                 dtype=self.dtype,
                 kernel_init=nn.initializers.he_normal(),

@@ -8,7 +8,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jrecipe.models.conv import Conv
 from jrecipe.models.dropout import Dropout
 from jrecipe.models.head import Head, HeadInit
 from jrecipe.models.pictures import Pool, check_pictures, pooled
@@ -121,8 +120,6 @@ class CifarBlock(nn.Module):
 def _conv(width: int, stride: int = 1, **options: Any) -> nn.Module:
     """Returns a 3x3 convolution without bias, padded by 1 on each side whatever the stride."""
     options["kernel_init"] = nn.initializers.he_normal()
-    if stride == 1:
-        return Conv(width, use_bias=False, **options)
     return nn.Conv(width, (3, 3), stride, padding=1, use_bias=False, **options)
 
 

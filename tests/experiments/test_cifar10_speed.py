@@ -21,6 +21,7 @@ import jrecipe as jr
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 sys.path.append(str(EXPERIMENTS))
 
+import cifar10_data  # noqa: E402
 import cifar10_speed as speed  # noqa: E402
 import cifar10_speed_net as pieces  # noqa: E402
 
@@ -246,12 +247,12 @@ def test_pictures_of_splits_come_back_as_they_were_stored():
     encoder = jr.data.ImageEncoder.fit(x[:10])
     parts = [jr.data.ArraySource(encoder.encode(x[i : i + 10]), y[i : i + 10]) for i in (0, 10, 20)]
     splits = jr.data.Splits("some", *parts, kind="classes", encoder=encoder)
-    (train_x, train_y), (test_x, test_y) = speed.stored(splits)
+    (train_x, train_y), (test_x, test_y) = cifar10_data.stored(splits)
     np.testing.assert_array_equal(np.concatenate([train_x, test_x]), x)
     np.testing.assert_array_equal(np.concatenate([train_y, test_y]), y)
     assert len(train_x) == 20
     with pytest.raises(jr.TaskError, match="'some' are no pictures of 32 x 32"):
-        speed.stored(dataclasses.replace(splits, encoder=None))
+        cifar10_data.stored(dataclasses.replace(splits, encoder=None))
 
 
 def script(*arguments: str) -> subprocess.CompletedProcess[str]:
