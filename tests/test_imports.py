@@ -15,7 +15,7 @@ HOUSE = Path(jrecipe.__file__).parent
 # What each room may import, low to high; what is not named here is not allowed.
 BASE = {"types", "version"}
 ABOVE_TASK = {*BASE, "task", "losses", "data", "figures"}
-RECIPE = {*ABOVE_TASK, "augment", "checks", "draw", "metrics", "models", "report", "train"}
+RECIPE = {*ABOVE_TASK, "augment", "checks", "draw", "metrics", "models", "regularize", "report", "train"}
 ALL = {*RECIPE, "recipe", "jrecipe"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "augment": BASE,
     "models": BASE,
     "losses": BASE,
+    "regularize": BASE,
     "metrics": BASE,
     "draw": {"figures"},
     "task": {*BASE, "data", "losses", "metrics", "models.adapt"},
