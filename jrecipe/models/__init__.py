@@ -11,18 +11,33 @@ from typing import TYPE_CHECKING, Any
 _NAMES = {
     "Conv": "conv",
     "ConvNet": "convnet",
+    "Dropout": "dropout",
     "Linear": "linear",
     "MLP": "mlp",
+    "SpatialDropout": "dropout",
+    "StochasticDepth": "dropout",
     "as_model": "adapt",
     "in_precision": "precision",
     "remat": "rematerialize",
 }
-__all__ = ["MLP", "Conv", "ConvNet", "Linear", "as_model", "in_precision", "remat"]
+__all__ = [
+    "MLP",
+    "Conv",
+    "ConvNet",
+    "Dropout",
+    "Linear",
+    "SpatialDropout",
+    "StochasticDepth",
+    "as_model",
+    "in_precision",
+    "remat",
+]
 
 if TYPE_CHECKING:
     from jrecipe.models.adapt import as_model
     from jrecipe.models.conv import Conv
     from jrecipe.models.convnet import ConvNet
+    from jrecipe.models.dropout import Dropout, SpatialDropout, StochasticDepth
     from jrecipe.models.linear import Linear
     from jrecipe.models.mlp import MLP
     from jrecipe.models.precision import in_precision

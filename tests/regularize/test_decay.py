@@ -40,7 +40,8 @@ class Words(nn.Module):
 
 
 def test_linen_names_and_shapes_are_understood():
-    params = Words().init(jax.random.key(0), jnp.zeros((2, 5), jnp.int32))["params"]
+    shapes = jax.eval_shape(Words().init, jax.random.key(0), jnp.zeros((2, 5), jnp.int32))
+    params = shapes["params"]
     assert params["stacked"]["bias"].ndim == 2
     assert decaying(params) == {"embed_patches/kernel", "stacked/kernel"}
     more = {"table/embedding", "pos_embedding"}
@@ -122,7 +123,7 @@ def steady(optimizer, seed: int, steps: int, module=None) -> jr.Fit:
     return jr.fit(task, steps, seed=seed % 97, eval_every=steps, progress=False)
 
 
-@settings(max_examples=3)
+@settings(max_examples=2)
 @given(seed=seeds, decay=st.sampled_from((0.1, 0.5)))
 def test_in_training_only_kernels_decay_and_by_the_law(seed, decay):
     rate, steps = 0.1, 3
@@ -143,9 +144,12 @@ def test_in_training_only_kernels_decay_and_by_the_law(seed, decay):
 
 
 def test_without_the_mask_they_would():
-    run = steady(adamw(0.1, weight_decay=0.5, mask=None), 0, 2)
-    scale = run.state.params["norm0_0"]["scale"], run.best.params["norm0_0"]["scale"]
-    np.testing.assert_allclose(scale[0], 0.95**2 * scale[1], rtol=1e-5)
+    params = {"norm": {"scale": jnp.ones(3)}}
+    for mask, want in ((None, 0.95), (decay_mask, 1.0)):
+        tx = adamw(0.1, weight_decay=0.5, mask=mask)
+        updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+        moved = optax.apply_updates(params, updates)["norm"]["scale"]
+        np.testing.assert_allclose(moved, want, rtol=1e-6)
 
 
 @pytest.mark.parametrize("make", [lambda w: adamw(0.1, w), lambda w: optax.chain(

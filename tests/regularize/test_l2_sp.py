@@ -61,14 +61,13 @@ def test_without_a_gradient_weights_return_to_the_start():
     np.testing.assert_allclose(params["body"]["kernel"], start["body"]["kernel"], atol=1e-5)
 
 
-@pytest.mark.parametrize("frozen", [(), ("first/*",)])
-def test_training_stays_nearer_and_a_resumed_run_is_the_same(tmp_path, frozen):
+def test_training_stays_nearer_and_a_resumed_run_is_the_same(tmp_path):
     start = plain().init(jax.random.key(5), jnp.zeros((1, 16)))[0]
     model = jr.Model(lambda key, inputs: (start, {}), plain().apply)
 
     def run(weight, steps=20, **options):
         tx = optax.chain(l2_sp(start, weight), optax.adam(0.03))
-        task = small(model=model, optimizer=tx, frozen=frozen)
+        task = small(model=model, optimizer=tx, frozen=("last/bias",))
         return jr.fit(task, steps, eval_every=5, progress=False, **options)
 
     def distance(fit):
