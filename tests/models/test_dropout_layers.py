@@ -1,4 +1,4 @@
-"""Dropout of features, channels and branches: off at 0, mean 1, variance r / (1 - r), whole units."""
+"""Dropout of features, channels, branches: off at 0, mean 1, variance r / (1 - r), whole units."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def test_a_limit_has_to_be_positive(bad):
 def test_what_cannot_be_projected_is_an_error():
     params = {"kernel": jnp.ones((3, 2))}
     tx = max_norm(1.0)
-    with pytest.raises(jr.TaskError, match="tx.update\\(grads, opt_state, params\\)"):
+    with pytest.raises(jr.TaskError, match=r"tx\.update\(grads, opt_state, params\)"):
         tx.update(params, tx.init(params))
     tx = max_norm(1.0, unit_axis=2)
     with pytest.raises(jr.TaskError, match=r"unit_axis=\(2,\) for a weight of shape \(3, 2\)"):
