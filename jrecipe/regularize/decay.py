@@ -84,8 +84,8 @@ def adamw(
       >>> tx = adamw(0.1, weight_decay=0.5)
       >>> still = jax.tree.map(jnp.zeros_like, params)  # no gradient: what moves is decay
       >>> updates, _ = tx.update(still, tx.init(params), params)
-      >>> updates["kernel"].ravel().tolist()[0], updates["bias"].tolist()
-      (-0.05000000074505806, [0.0, 0.0])
+      >>> print(updates["kernel"][0], updates["bias"])
+      [-0.05 -0.05] [-0. -0.]
     """
     require_strength("adamw", "weight_decay", weight_decay, "1e-2")
     return optax.adamw(rate, weight_decay=weight_decay, mask=mask, **options)

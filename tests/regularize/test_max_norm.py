@@ -61,15 +61,26 @@ def test_weights_that_start_outside_are_inside_after_one_update(seed, size):
 
 
 @given(seed=seeds)
+def test_rounding_takes_no_unit_out_that_was_up_to_fifty_times_too_long(seed):
+    kernel = generator(seed).normal(size=(30, 100))
+    start = {"kernel": jnp.asarray(50 * kernel / norms(kernel), jnp.float32)}
+    tx, still = max_norm(1.0), {"kernel": jnp.zeros((30, 100))}
+    params = optax.apply_updates(start, tx.update(still, tx.init(start), start)[0])
+    assert 1 - 2e-5 < norms(params["kernel"]).min() <= norms(params["kernel"]).max() <= 1.0
+
+
+@given(seed=seeds)
 def test_units_inside_and_vectors_move_to_the_bit_as_without(seed):
     rng, tx = generator(seed), max_norm(3.0)
     params, updates = drawn(rng, 0.05), drawn(rng, 0.3)
     free = optax.apply_updates(params, updates)
-    held = optax.apply_updates(params, tx.update(updates, tx.init(params), params)[0])
+    given = tx.update(updates, tx.init(params), params)[0]
+    held = optax.apply_updates(params, given)
     for name in VECTORS:
         np.testing.assert_array_equal(held[name], free[name])
     for name in SHAPES:
         inside = norms(free[name]) < 2.999
+        np.testing.assert_array_equal(given[name][..., inside], updates[name][..., inside])
         np.testing.assert_array_equal(held[name][..., inside], free[name][..., inside])
         outside = ~inside
         long = np.asarray(free[name])[..., outside]
