@@ -110,7 +110,8 @@ def test_patience_has_to_run_out():
     assert fit(min_delta=10.0).steps == 9  # nothing falls by so much
 
 
-@pytest.mark.parametrize("cut", [4, 6])  # between evaluations, and at one
+# between evaluations, and at one
+@pytest.mark.parametrize("cut", [4, pytest.param(6, marks=pytest.mark.slow)])
 def test_a_resumed_run_stops_where_it_would_have_stopped(tmp_path, cut):
     fit(steps=cut, out=tmp_path)
     resumed = fit(out=tmp_path, resume=True)
