@@ -15,7 +15,17 @@ HOUSE = Path(jrecipe.__file__).parent
 # What each room may import, low to high; what is not named here is not allowed.
 BASE = {"types", "version"}
 ABOVE_TASK = {*BASE, "task", "losses", "data", "figures"}
-RECIPE = {*ABOVE_TASK, "augment", "checks", "draw", "metrics", "models", "report", "train"}
+RECIPE = {
+    *ABOVE_TASK,
+    "augment",
+    "checks",
+    "draw",
+    "metrics",
+    "models",
+    "regularize",
+    "report",
+    "train",
+}
 ALL = {*RECIPE, "recipe", "rungs", "jrecipe"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
@@ -25,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "augment": BASE,
     "models": BASE,
     "losses": BASE,
+    "regularize": BASE,
     "metrics": BASE,
     "draw": {"figures"},
     "task": {*BASE, "data", "losses", "metrics", "models.adapt"},

@@ -41,6 +41,7 @@ _DEPTHS = {
         "overfitting",
         "shortcut",
         "unshuffled-data",
+        "variance-shift",
     ),
     _SYMPTOMS: (
         "inputs-ignored",

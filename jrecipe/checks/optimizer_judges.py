@@ -286,7 +286,7 @@ def judge_decay(answers: Answers) -> tuple[Finding, ...]:
                 Verdict.WARNED,
                 f"Weight decay shrinks biases and scales: {on_bias[0].where} "
                 f"{on_bias[0].why.removeprefix('they ')}.",
-                "Mask it: optax.adamw(..., mask=lambda p: jax.tree.map(lambda x: x.ndim > 1, p)).",
+                "Mask it: jr.regularize.adamw, or optax.adamw(..., mask=jr.regularize.decay_mask).",
                 *on_bias,
             ),
         )

@@ -190,6 +190,13 @@ CHECKS = (
         "label_noise.check_label_noise",
     ),
     Check(
+        "D9",
+        "dropout-before-norm",
+        "skeleton",
+        "Does dropout change the statistics that normalisation stores?",
+        "dropout_norm.check_dropout_norm",
+    ),
+    Check(
         "G1",
         "augmentation-aligned",
         "skeleton",

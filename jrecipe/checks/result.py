@@ -107,6 +107,7 @@ CAUSES: dict[str, str] = {
     "unshuffled-data": "training examples are stored in the order of their targets",
     "update-differs": "an update is not that of the declared loss and optimiser",
     "val-better-than-train": "validation scores better than training can explain",
+    "variance-shift": "dropout enlarges the variances that normalisation stores for evaluation",
     "vectorisation": "batched, compiled and one-by-one evaluation disagree",
     "wrong-loss": "the loss does not suit its outputs or targets",
     "wrong-sign": "training raises the loss instead of lowering it",

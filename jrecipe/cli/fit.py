@@ -101,6 +101,12 @@ _TRIED = 8  # virtual devices of a CPU with --devices auto
         help="Updates between two checkpoints; default a tenth of the run.",
     ),
     click.option(
+        "--patience",
+        type=click.IntRange(1),
+        help="Stop after so many evaluations, ten in a run, in which the validation loss did not "
+        "fall.",
+    ),
+    click.option(
         "--on-nan",
         type=click.Choice(["stop", "skip"]),
         default="stop",
@@ -135,6 +141,7 @@ def fit(
     precision: Literal["float32", "bfloat16"],
     keep_memory: bool,
     save_every: int | None,
+    patience: int | None,
     on_nan: Literal["stop", "skip"],
     monitor: bool,
     seed: int,
@@ -179,6 +186,7 @@ def fit(
             "devices": None if join else devices,
             "parallel": parallel,
             "save_every": save_every,
+            "patience": patience,
             "on_nan": on_nan,
         }
         if not writes:

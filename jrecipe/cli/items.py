@@ -46,7 +46,12 @@ _OTHERS = (
     ("D2", "Does changing the training inputs at random help?", "jr.augment", _COOK),
     ("D9", "Does dropout help?", "jr.cook", _COOK),
     ("D10", "Does weight decay help?", "jr.cook", _COOK),
-    ("D11", "At which step was the validation loss lowest?", "jr.fit", "jrecipe fit digits"),
+    (
+        "D11",
+        "At which step was the validation loss lowest, and may training stop there?",
+        "jr.fit",
+        "jrecipe fit digits --patience 3",
+    ),
     ("J9", "What does it say about new files?", "", "jrecipe predict runs/digits --split test"),
 )
 _SAVE_AND_USE = "save-and-use"

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 _NAMES = {
     "Conv": "conv",
     "ConvNet": "convnet",
+    "Dropout": "dropout",
     "GPT": "gpt",
     "GRU": "gru",
     "LSTM": "lstm",
@@ -34,7 +35,9 @@ _NAMES = {
     "ResNet": "resnet",
     "ResNet9": "resnet9",
     "ResNetCifar": "resnet_cifar",
+    "SpatialDropout": "dropout",
     "SqueezeNet": "squeezenet",
+    "StochasticDepth": "dropout",
     "Suggestion": "suggestion",
     "ViT": "vit",
     "as_model": "adapt",
@@ -50,13 +53,16 @@ __all__ = [
     "MLP",
     "Conv",
     "ConvNet",
+    "Dropout",
     "LeNet",
     "Linear",
     "Pretrained",
     "ResNet",
     "ResNet9",
     "ResNetCifar",
+    "SpatialDropout",
     "SqueezeNet",
+    "StochasticDepth",
     "Suggestion",
     "ViT",
     "as_model",
@@ -70,6 +76,7 @@ if TYPE_CHECKING:
     from jrecipe.models.adapt import as_model
     from jrecipe.models.conv import Conv
     from jrecipe.models.convnet import ConvNet
+    from jrecipe.models.dropout import Dropout, SpatialDropout, StochasticDepth
     from jrecipe.models.gpt import GPT
     from jrecipe.models.gru import GRU
     from jrecipe.models.lenet import LeNet

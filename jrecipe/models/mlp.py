@@ -20,6 +20,7 @@ class MLP(nn.Module):
       width: units in each hidden layer.
       depth: hidden layers.
       dropout: chance that a hidden unit is dropped in training, in [0, 1) (D9).
+      input_dropout: the same for an input; 0.2 goes with 0.5 for hidden units (H3).
       dtype: of the hidden computation; parameters and outputs stay float32.
       head_init: initialisation of the last layer, see `head.Head`.
       squeeze: return [b] instead of [b, 1], for regression.
@@ -32,6 +33,7 @@ class MLP(nn.Module):
     dtype: Any = jnp.float32
     head_init: HeadInit = "zeros"
     squeeze: bool = False
+    input_dropout: float = 0.0
 
     def setup(self) -> None:
         """Makes the last layer."""
@@ -45,6 +47,8 @@ class MLP(nn.Module):
     def features(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
         """Returns what the last layer sees, [b, width]; called as `__call__` is."""
         x = inputs.reshape(inputs.shape[0], -1).astype(self.dtype)
+        # Named, so that the draws of the others do not depend on whether it is there.
+        x = Dropout(self.input_dropout, deterministic=not train, name="input_dropout")(x)
         for i in range(self.depth):
             layer = nn.Dense(
                 self.width,

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jrecipe import augment, losses, models
+from jrecipe import augment, losses, models, regularize
 from jrecipe.data.source import ArraySource
 from jrecipe.data.splits import Splits
 from jrecipe.task import Task, read
@@ -166,24 +165,13 @@ def build_optimizer(plan: Plan) -> optax.GradientTransformation:
 
 
 def _adamw(rate: Any, weight_decay: Any, decay_over: Any) -> optax.GradientTransformation:
-    """AdamW at a rate that is constant, or falls to 0 over `decay_over` updates along a cosine.
-
-    References:
-      Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019, arXiv:1711.05101.
-    """
-
-    def kernels(params: Any) -> Any:  # biases and norms have one axis or none
-        return jax.tree.map(lambda x: np.ndim(x) > 1, params)
+    """AdamW at a rate that is constant, or falls to 0 over `decay_over` updates along a cosine."""
 
     def schedule(step: Any) -> Any:
         share = jnp.clip(step / jnp.maximum(decay_over, 1), 0.0, 1.0)
         return rate * jnp.where(decay_over > 0, 0.5 * (1.0 + jnp.cos(jnp.pi * share)), 1.0)
 
-    return optax.chain(
-        optax.scale_by_adam(),
-        optax.add_decayed_weights(weight_decay, mask=kernels),
-        optax.scale_by_learning_rate(schedule),
-    )
+    return regularize.adamw(schedule, weight_decay)
 
 
 def build_augment(plan: Plan, shape: tuple[int, ...]) -> Augment | None:

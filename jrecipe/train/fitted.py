@@ -35,7 +35,8 @@ class Fit:
       compile_seconds: part of it spent compiling.
       interrupted: whether Ctrl-C or SIGTERM ended it early.
       signal: "SIGINT" or "SIGTERM" if so, "" otherwise.
-      problem: why it stopped early otherwise, empty if it did not.
+      problem: why it could not go on, empty if it could.
+      stopped: why `patience` ended it early, empty if it did not (D11).
       unsaved: why the last checkpoint could not be written, empty if it was or was not asked for.
       monitor: what was seen on the way, None if it was not asked for.
       out: folder with the checkpoints, None if they were not saved.
@@ -54,6 +55,7 @@ class Fit:
     interrupted: bool = False
     signal: str = ""
     problem: str = ""
+    stopped: str = ""
     unsaved: str = ""
     monitor: Monitor | None = None
     out: Path | None = None
@@ -109,7 +111,8 @@ class Fit:
         best = ""
         if np.isfinite(val).any():
             best = f", best validation loss {np.nanmin(val):.4g} at step {self.best_step}"
-        more = f" ({self.problem})" if self.problem else ""
+        early = f"stopped early, {self.stopped}" if self.stopped else ""
+        more = f" ({self.problem or early})" if self.problem or early else ""
         laid = f" on {self.devices} devices" if self.devices > 1 else ""
         return f"{self.task.name}: {self.steps} steps in {self.seconds:.1f} s{laid}{best}{more}"
 

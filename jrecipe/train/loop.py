@@ -16,6 +16,7 @@ from jrecipe.task import Task, validate_values
 from jrecipe.train.checkpoint import checkpoint_steps, unstorable
 from jrecipe.train.chunks import longest_chunk
 from jrecipe.train.clock import Clock
+from jrecipe.train.early_stopping import out_of_patience
 from jrecipe.train.fitted import Fit
 from jrecipe.train.interrupt import on_interrupt
 from jrecipe.train.layout import Parallel, make_layout
@@ -48,6 +49,8 @@ def fit(
     keep: int = 2,
     on_nan: OnNaN = "stop",
     average: bool = False,
+    patience: int | None = None,
+    min_delta: float = 0.0,
     loggers: Sequence[Logger] = (),
 ) -> Fit:
     """Trains a task.
@@ -84,12 +87,16 @@ def fit(
         as `nan/STEP.npz`. A trainer of the task's own is only stopped.
       average: evaluate, choose the best state and predict with the averaged weights that the
         optimiser keeps, see `jr.train.ema` and `jr.train.swa`; `Fit.state` goes on with its own.
+      patience: stop early after so many evaluations in which the validation loss did not fall;
+        None never does (D11). The best state is kept in any case, see `Fit.best`.
+      min_delta: with `patience`, a loss has fallen only if it is lower by more than this.
       loggers: functions `(step, numbers) -> None` that are told each row of the history, by a
         thread; see `jr.train.loggers`.
 
     Returns:
       A `Fit`. If Ctrl-C was pressed or SIGTERM came, it is `interrupted` and, with `out`, saved.
       If the loss became NaN, `problem` says where, and `state` is the last that was finite.
+      If `patience` ended it, `stopped` says so; `predict` and `evaluate` use the best state.
 
     Raises:
       TaskError: if an argument or a value in the data cannot be used.
@@ -106,6 +113,10 @@ def fit(
     save_every = eval_every if save_every is None else save_every
     for name, count in (("accumulate", accumulate), ("save_every", save_every), ("keep", keep)):
         _require_count(name, count)
+    if patience is not None:
+        _require_count("patience", patience)
+    if isinstance(min_delta, bool) or not 0 <= min_delta < math.inf:
+        raise TaskError(f"fit needs a finite min_delta >= 0, got {min_delta!r}; try 0.0.")
     if devices == "auto" and task.trainer is None and jax.process_count() == 1:
         devices = measured_devices(task, accumulate, parallel)
     layout = make_layout(parallel, devices, shard_params, task.batch_size)
@@ -154,7 +165,8 @@ def fit(
         longest = longest_chunk(task) if watch is None else min(watch.every, longest_chunk(task))
         pace = Pace(longest, steady=layout.processes > 1)
         signal = agreed(interrupted())
-        while run.step < steps and not signal and not run.problem:
+        stopped = out_of_patience(run.history, patience, min_delta, eval_every)
+        while run.step < steps and not signal and not run.problem and not stopped:
             known, begun, started = len(run.history.rows), run.step, time.perf_counter()
             due = min((run.step // eval_every + 1) * eval_every, steps)
             save_due = (run.step // save_every + 1) * save_every
@@ -164,6 +176,7 @@ def fit(
                 run.history.add(run.step, watch.look(run.step, run.state))
             if run.step == due and not run.problem:
                 row = run.evaluate()
+                stopped = out_of_patience(run.history, patience, min_delta, eval_every)
                 shown |= {name: row[name] for name in ("val_loss", "val_metric") if name in row}
             if folder is not None and run.step == save_due < steps and not run.problem:
                 state = layout.local(run.state)
@@ -175,7 +188,7 @@ def fit(
         state = layout.local(run.state)
         if saver is not None and not (run.problem and task.trainer is not None):
             unsaved = saver.finish(run.step, state, run.best_step, run.best, run.history)
-    ended = run.step >= steps or bool(run.problem)
+    ended = run.step >= steps or bool(run.problem or stopped)
     return Fit(
         task=task,
         seed=seed,
@@ -189,6 +202,7 @@ def fit(
         interrupted=not ended,
         signal="" if ended else signal,
         problem=run.problem,
+        stopped="" if run.problem or run.step >= steps else stopped,
         unsaved=unsaved,
         monitor=watch,
         out=folder,
