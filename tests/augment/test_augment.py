@@ -28,7 +28,7 @@ def batches(draw, b: int = 8):
     rng, channels = generator(draw(seeds)), draw(st.sampled_from((1, 2)))
     pictures = rng.uniform(0, 255, size=(b, 5, 6, channels))
     dtype = draw(st.sampled_from((np.float32, np.uint8)))
-    targets = {"class": jnp.arange(b), "mask": jnp.asarray(rng.normal(size=(b, 2)))}
+    targets = {"class": jnp.arange(b), "vector": jnp.asarray(rng.normal(size=(b, 2)))}
     return jr.Batch(jnp.asarray(pictures.astype(dtype)), targets, jnp.ones(b))
 
 

@@ -1,0 +1,175 @@
+"""The one engine that moves pictures, and masks, boxes and key points with them.
+
+A movement is a matrix float32[b, 3, 3] that takes points (x, y, 1) of the old picture to points of
+the new one, in pixels from the upper left edge (the centre of the first pixel is (0.5, 0.5)).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+
+from jrecipe.augment.fields import changed_fields
+from jrecipe.augment.pictures import float_pictures_of, with_pictures
+from jrecipe.types import Array, Batch, TaskError
+
+Mode = Literal["constant", "edge", "reflect"]
+
+
+def warp(
+    batch: Batch,
+    matrix: Array,
+    name: str = "warp",
+    *,
+    mode: Mode = "constant",
+    fill: float | Array = 0.0,
+    mask_fill: float = 0,
+) -> Batch:
+    """Moves each picture by its matrix, and what belongs to it (see `jrecipe.augment.fields`).
+
+    Pictures are interpolated (bilinear), masks take the nearest pixel; boxes become those around
+    their four moved corners, cut at the picture; key points are moved exactly. Boxes without area
+    and key points outside are no longer valid.
+
+    Args:
+      batch: float pictures [b, h, w, c].
+      matrix: float32[b, 3, 3], affine or projective, invertible.
+      name: what error messages call the augmentation.
+      mode: what lies outside of a picture: "constant", its "edge" repeated, or "reflect".
+      fill: the constant, a number or one for each channel.
+      mask_fill: the constant of masks.
+
+    Raises:
+      TaskError: if pictures are integers, or masks, boxes or key points do not fit them.
+    """
+    x = float_pictures_of(batch, name)
+    inverse = invert(matrix)
+    size = (x.shape[1], x.shape[2])
+    at = apply_matrix(inverse, pixel_centres(*size, x.shape[0]))
+    moved = bilinear(x, at, mode, fill)
+    batch = changed_fields(
+        batch,
+        name,
+        mask=lambda mask: nearest(mask, at, mode, mask_fill),
+        points=lambda points: apply_matrix(matrix, points),
+        size=size,
+    )
+    return with_pictures(batch, moved)
+
+
+def require_mode(name: str, mode: str) -> None:
+    """Raises TaskError unless the mode is known."""
+    if mode not in get_args(Mode):
+        raise TaskError(f"{name} needs `mode` out of {get_args(Mode)}, got {mode=}.")
+
+
+def identity(b: int) -> Array:
+    """Returns the matrices float32[b, 3, 3] that move nothing."""
+    return jnp.broadcast_to(jnp.eye(3), (b, 3, 3))
+
+
+def matrices(*rows: tuple[Array | float, Array | float, Array | float]) -> Array:
+    """Returns float32[b, 3, 3] from its rows, each of three numbers or arrays [b]."""
+    entries = jnp.broadcast_arrays(*(jnp.asarray(x, jnp.float32) for row in rows for x in row))
+    return jnp.stack(entries, axis=-1).reshape(*entries[0].shape, 3, 3)
+
+
+def about_centre(matrix: Array, size: tuple[int, int]) -> Array:
+    """Returns movements about the centre of the picture from movements about the origin."""
+    h, w = size
+    there, back = (
+        jnp.array([[1, 0, s * w / 2], [0, 1, s * h / 2], [0, 0, 1]], jnp.float32) for s in (1, -1)
+    )
+    return product(product(there[None], matrix), back[None])
+
+
+def product(a: Array, b: Array) -> Array:
+    """Returns the matrix products, `b` first; as sums, since so small ones are not worth a call."""
+    return jnp.sum(a[..., :, :, None] * b[..., None, :, :], axis=-2)
+
+
+def invert(matrix: Array) -> Array:
+    """Returns the inverse of [b, 3, 3] up to a factor for each, which moves points alike."""
+    rows = [
+        jnp.cross(matrix[..., (i + 1) % 3], matrix[..., (i + 2) % 3], axis=-1) for i in range(3)
+    ]
+    adjugate = jnp.stack(rows, axis=-2)
+    return adjugate / jnp.sum(matrix[..., 0] * rows[0], axis=-1)[..., None, None]
+
+
+def apply_matrix(matrix: Array, points: Array) -> Array:
+    """Returns points float32[b, k, 2] moved by matrices [b, 3, 3]."""
+    x, y = points[..., 0], points[..., 1]
+    rows = [
+        matrix[:, i, 0, None] * x + matrix[:, i, 1, None] * y + matrix[:, i, 2, None]
+        for i in range(3)
+    ]
+    return jnp.stack([rows[0] / rows[2], rows[1] / rows[2]], axis=-1)
+
+
+def pixel_centres(h: int, w: int, b: int) -> Array:
+    """Returns the centres of all pixels, float32[b, h * w, 2] as x, y."""
+    y, x = jnp.meshgrid(jnp.arange(h) + 0.5, jnp.arange(w) + 0.5, indexing="ij")
+    return jnp.broadcast_to(jnp.stack([x, y], axis=-1).reshape(1, h * w, 2), (b, h * w, 2))
+
+
+def bilinear(x: Array, at: Array, mode: Mode, fill: float | Array) -> Array:
+    """Returns pictures [b, h, w, c] with the values of `x` at points [b, h * w, 2]."""
+    # Points that are meant for the centre of a pixel miss it by rounding; give it back whole.
+    at = _snapped(at - 0.5)
+    low = jnp.floor(at)
+    share = at - low
+    total = jnp.zeros(x.shape, jnp.float32)
+    for right in (0, 1):
+        for down in (0, 1):
+            part = jnp.where(right, share[..., 0], 1 - share[..., 0])
+            part = part * jnp.where(down, share[..., 1], 1 - share[..., 1])
+            value = _taken(x, low[..., 0] + right, low[..., 1] + down, mode, fill)
+            total = total + part.reshape(*x.shape[:3], 1) * value
+    return total
+
+
+def nearest(x: Array, at: Array, mode: Mode, fill: float | Array) -> Array:
+    """Returns [b, h, w, c] in the dtype of `x` with its values nearest to points [b, h * w, 2]."""
+    at = jnp.floor(_snapped(at))
+    return _taken(x, at[..., 0], at[..., 1], mode, fill)
+
+
+def _snapped(at: Array) -> Array:
+    """Rounds to a multiple of 1/4096 pixel, so that whole moves stay whole."""
+    return jnp.round(at * 4096) / 4096
+
+
+def _taken(x: Array, column: Array, row: Array, mode: Mode, fill: float | Array) -> Array:
+    """Returns [b, h, w, c]: pixels of `x` at columns and rows float[b, h * w], filled outside."""
+    b, h, w, _ = x.shape
+    i, j = _within(row, h, mode), _within(column, w, mode)
+    taken = x[jnp.arange(b)[:, None], i, j].reshape(x.shape)
+    if mode != "constant":
+        return taken
+    inside = (row >= 0) & (row < h) & (column >= 0) & (column < w)
+    outside = jnp.broadcast_to(jnp.asarray(fill, x.dtype), (x.shape[-1],))[None, None, None]
+    return jnp.where(inside.reshape(b, h, w, 1), taken, outside)
+
+
+def _within(index: Array, n: int, mode: Mode) -> Array:
+    """Returns int32 indices in 0 .. n - 1 for any float."""
+    far = 16.0 * n  # far away is as good as infinitely far, and whole
+    index = jnp.nan_to_num(jnp.clip(index, -far, far)).astype(jnp.int32)
+    if mode == "reflect" and n > 1:
+        index = jnp.abs((index + n - 1) % (2 * n - 2) - (n - 1))
+    return jnp.clip(index, 0, n - 1)
+
+
+def rotation(degrees: Array) -> Array:
+    """Returns turns about the origin float32[b, 3, 3]; positive is counter-clockwise as seen."""
+    cos, sin = jnp.cos(degrees * (math.pi / 180)), jnp.sin(degrees * (math.pi / 180))
+    return matrices((cos, sin, 0), (-sin, cos, 0), (0, 0, 1))
+
+
+def symmetric(key: jax.Array, b: int, most: float | Array) -> Array:
+    """Draws float32[b], uniform from -most to most."""
+    return most * jax.random.uniform(key, (b,), minval=-1.0, maxval=1.0)
