@@ -16,13 +16,17 @@ from jrecipe.augment.colour import (
     random_saturation,
 )
 from jrecipe.augment.compose import compose
+from jrecipe.augment.domain import domain_randomise
 from jrecipe.augment.erase import cutout, random_erase
 from jrecipe.augment.fields import validate
 from jrecipe.augment.flip import random_flip, random_flip_vertical
 from jrecipe.augment.mix import cutmix, mixup
+from jrecipe.augment.paste import paste_objects
 from jrecipe.augment.perspective import random_perspective
 from jrecipe.augment.rand_augment import rand_augment, trivial_augment
 from jrecipe.augment.renamed import renamed
+from jrecipe.augment.spans import span_masking
+from jrecipe.augment.text import token_dropout, token_swap
 from jrecipe.augment.translate import random_crop, random_translate
 from jrecipe.augment.warp import warp
 
@@ -32,8 +36,10 @@ __all__ = [
     "compose",
     "cutmix",
     "cutout",
+    "domain_randomise",
     "mixup",
     "one_of",
+    "paste_objects",
     "rand_augment",
     "random_affine",
     "random_blur",
@@ -53,6 +59,9 @@ __all__ = [
     "random_shear",
     "random_translate",
     "renamed",
+    "span_masking",
+    "token_dropout",
+    "token_swap",
     "trivial_augment",
     "validate",
     "warp",
