@@ -28,7 +28,7 @@ from jrecipe.augment.renamed import renamed
 from jrecipe.augment.spans import span_masking
 from jrecipe.augment.text import token_dropout, token_swap
 from jrecipe.augment.translate import random_crop, random_translate
-from jrecipe.augment.warp import warp
+from jrecipe.augment.warping import warp
 
 __all__ = [
     "apply_with",

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 
+from jrecipe.augment.draws import draws, symmetric
 from jrecipe.augment.numbers import require_between, require_range
 from jrecipe.augment.pictures import pictures_of
-from jrecipe.augment.warp import (
+from jrecipe.augment.warping import (
     Mode,
     about_centre,
     matrices,
     product,
     require_mode,
     rotation,
-    symmetric,
     warp,
 )
 from jrecipe.types import Array, Augment, Batch, Key
@@ -114,16 +113,16 @@ def _affine(
 
     def apply(key: Key, batch: Batch) -> Batch:
         b, h, w, _ = pictures_of(batch, name).shape
-        turn, right, down, size, tilt, axis = (jax.random.fold_in(key, i) for i in range(6))
+        turn, right, down, size, tilt, axis = draws(key, b, 6)
         smallest, largest = jnp.log(jnp.array(scale))
-        factor = jnp.exp(jax.random.uniform(size, (b,), minval=smallest, maxval=largest))
-        matrix = rotation(symmetric(turn, b, degrees))
+        factor = jnp.exp(smallest + (largest - smallest) * size)
+        matrix = rotation(symmetric(turn, degrees))
         matrix = product(matrix, matrices((factor, 0, 0), (0, factor, 0), (0, 0, 1)))
-        slope = jnp.tan(jnp.deg2rad(symmetric(tilt, b, shear)))
-        along_x = jax.random.bernoulli(axis, 0.5, (b,))
+        slope = jnp.tan(jnp.deg2rad(symmetric(tilt, shear)))
+        along_x = axis < 0.5
         along, across = jnp.where(along_x, slope, 0.0), jnp.where(along_x, 0.0, slope)
         matrix = product(matrix, matrices((1, along, 0), (across, 1, 0), (0, 0, 1)))
-        x, y = symmetric(right, b, translate) * w, symmetric(down, b, translate) * h
+        x, y = symmetric(right, translate) * w, symmetric(down, translate) * h
         matrix = product(matrices((1, 0, x), (0, 1, y), (0, 0, 1)), matrix)
         matrix = about_centre(matrix, (h, w))
         return warp(batch, matrix, name, mode=mode, fill=fill, mask_fill=mask_fill)

@@ -7,6 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 
+from jrecipe.augment.draws import draws
 from jrecipe.augment.numbers import require_between, require_range
 from jrecipe.augment.pictures import Range, per_picture, recoloured
 from jrecipe.augment.translate import pad
@@ -28,7 +29,7 @@ def random_blur(sigma: tuple[float, float] = (0.1, 1.0)) -> Augment:
 
     def apply(key: Key, batch: Batch) -> Batch:
         def change(x: Array) -> Array:
-            widths = jax.random.uniform(key, (len(x),), minval=sigma[0], maxval=sigma[1])
+            widths = sigma[0] + (sigma[1] - sigma[0]) * draws(key, len(x))[0]
             return blurred(x, widths, reach)
 
         return recoloured(batch, "random_blur", change, None)
@@ -55,7 +56,7 @@ def random_noise(
     def apply(key: Key, batch: Batch) -> Batch:
         def change(x: Array) -> Array:
             size, noise = (jax.random.fold_in(key, i) for i in range(2))
-            deviation = strength * jax.random.uniform(size, (len(x),))
+            deviation = strength * draws(size, len(x))[0]
             return x + per_picture(deviation) * jax.random.normal(noise, x.shape)
 
         return recoloured(batch, "random_noise", change, value_range)

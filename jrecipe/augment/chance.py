@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe.augment.checked import require_kept
+from jrecipe.augment.draws import draws
 from jrecipe.augment.numbers import require_probability
 from jrecipe.types import Array, Augment, Batch, Key, TaskError
 
@@ -39,7 +40,7 @@ def apply_with(p: float | Array, augment: Augment) -> Augment:
         chance, inner = (jax.random.fold_in(key, i) for i in range(2))
         changed = augment(inner, batch)
         require_kept("apply_with", batch, changed)
-        chosen = jax.random.bernoulli(chance, p, (_count(batch),))
+        chosen = draws(chance, _count(batch))[0] < p
         return jax.tree.map(lambda new, old: _pick(chosen, new, old), changed, batch)
 
     return apply
@@ -70,7 +71,7 @@ def one_of(*augments: Augment, shares: tuple[float, ...] | None = None) -> Augme
     below = np.cumsum(weights / weights.sum())[:-1].astype(np.float32)
 
     def apply(key: Key, batch: Batch) -> Batch:
-        draw = jax.random.uniform(jax.random.fold_in(key, 0), (_count(batch),))
+        draw = draws(jax.random.fold_in(key, 0), _count(batch))[0]
         which = jnp.searchsorted(jnp.asarray(below), draw, side="right")
         result = batch
         for i, augment in enumerate(augments):

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 
-import jax
 import jax.numpy as jnp
 
+from jrecipe.augment.draws import draws, symmetric
 from jrecipe.augment.numbers import require_between, require_probability
 from jrecipe.augment.pictures import Range, per_picture, recoloured
-from jrecipe.augment.warp import symmetric
 from jrecipe.types import Array, Augment, Batch, Key
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as elsewhere in the field
@@ -96,7 +95,7 @@ def random_hue(degrees: float | Array = 30.0, *, value_range: Range | None = UNI
 
     def apply(key: Key, batch: Batch) -> Batch:
         def change(x: Array) -> Array:
-            return turned(x, symmetric(key, len(x), degrees))
+            return turned(x, symmetric(draws(key, len(x))[0], degrees))
 
         return recoloured(batch, "random_hue", change, value_range, channels=3)
 
@@ -114,7 +113,7 @@ def random_grey(p: float | Array = 0.1) -> Augment:
 
     def apply(key: Key, batch: Batch) -> Batch:
         def change(x: Array) -> Array:
-            grey = jax.random.bernoulli(key, p, (len(x),))
+            grey = draws(key, len(x))[0] < p
             return jnp.where(per_picture(grey), luma(x), x)
 
         return recoloured(batch, "random_grey", change, None, channels=3)
@@ -157,4 +156,4 @@ def turned(x: Array, degrees: Array) -> Array:
 
 
 def _factors(key: Key, b: int, strength: float | Array) -> Array:
-    return jnp.maximum(1 + symmetric(key, b, strength), 0.0)
+    return jnp.maximum(1 + symmetric(draws(key, b)[0], strength), 0.0)

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from jrecipe.augment.colour import UNIT, mean_light, towards, turned
+from jrecipe.augment.draws import draws, symmetric
 from jrecipe.augment.fields import fields_of
 from jrecipe.augment.numbers import require_between, require_probability
 from jrecipe.augment.pictures import Range, per_picture, recoloured
 from jrecipe.augment.texture import textures
-from jrecipe.augment.warp import symmetric
 from jrecipe.types import Array, Augment, Batch, Key, TaskError
 
 
@@ -56,19 +56,18 @@ def domain_randomise(
             behind = _behind(batch, name)
 
         def change(x: Array) -> Array:
-            keys = [jax.random.fold_in(key, i) for i in range(9)]
+            keys = [jax.random.fold_in(key, i) for i in range(3)]
+            swap, share, light, contrast, hue, size = draws(key, len(x), 6)
             x = (x - low) / (high - low)
             if behind is not None:
-                chosen = per_picture(jax.random.bernoulli(keys[0], background, (len(x),)))
-                x = jnp.where(chosen & behind, textures(keys[1], x.shape), x)
-            share = texture * jax.random.uniform(keys[2], (len(x),))
-            x = towards(x, textures(keys[3], x.shape), 1 - share)
-            x = towards(x, 0.0, 1 + symmetric(keys[4], len(x), colour))
-            x = towards(x, mean_light(x), 1 + symmetric(keys[5], len(x), colour))
+                changed = per_picture(swap < background) & behind
+                x = jnp.where(changed, textures(keys[0], x.shape), x)
+            x = towards(x, textures(keys[1], x.shape), 1 - texture * share)
+            x = towards(x, 0.0, 1 + symmetric(light, colour))
+            x = towards(x, mean_light(x), 1 + symmetric(contrast, colour))
             if x.shape[-1] == 3:
-                x = turned(x, symmetric(keys[6], len(x), 180.0 * colour))
-            size = noise * jax.random.uniform(keys[7], (len(x),))
-            x = x + per_picture(size) * jax.random.normal(keys[8], x.shape)
+                x = turned(x, symmetric(hue, 180.0 * colour))
+            x = x + per_picture(noise * size) * jax.random.normal(keys[2], x.shape)
             return low + (high - low) * x
 
         return recoloured(batch, name, change, value_range)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jrecipe.augment.draws import draws, whole
 from jrecipe.augment.numbers import require_probability, require_range, require_whole
 from jrecipe.augment.pictures import pictures_of, require_float, with_pictures
 from jrecipe.types import Array, Augment, Batch, Key, TaskError
@@ -63,14 +64,13 @@ def random_erase(
     def apply(key: Key, batch: Batch) -> Batch:
         x = pictures_of(batch, "random_erase")
         b, h, w, _ = x.shape
-        chance, which, place, noise = (jax.random.fold_in(key, i) for i in range(4))
+        chance, which, *place = draws(key, b, 4)
         sizes, below = rectangles(h, w, tuple(area), tuple(aspect))
-        row = jnp.searchsorted(jnp.asarray(below), jax.random.uniform(which, (b,)), side="right")
+        row = jnp.searchsorted(jnp.asarray(below), which, side="right")
         inside = rectangle_at(place, jnp.asarray(sizes)[row], (h, w))
-        inside &= jax.random.bernoulli(chance, p, (b,))[:, None, None]
-        return with_pictures(
-            batch, jnp.where(inside[..., None], _filling("random_erase", noise, x, value), x)
-        )
+        inside &= (chance < p)[:, None, None]
+        filling = _filling("random_erase", jax.random.fold_in(key, 1), x, value)
+        return with_pictures(batch, jnp.where(inside[..., None], filling, x))
 
     return apply
 
@@ -96,11 +96,10 @@ def cutout(size: int = 8, *, p: float | Array = 1.0, value: float = 0.0) -> Augm
     def apply(key: Key, batch: Batch) -> Batch:
         x = pictures_of(batch, "cutout")
         b, h, w, _ = x.shape
-        chance, down, right = (jax.random.fold_in(key, i) for i in range(3))
-        y = jax.random.randint(down, (b,), 0, h) - size // 2
-        x0 = jax.random.randint(right, (b,), 0, w) - size // 2
+        chance, down, right = draws(key, b, 3)
+        y, x0 = whole(down, h) - size // 2, whole(right, w) - size // 2
         inside = between(h, y, y + size)[:, :, None] & between(w, x0, x0 + size)[:, None, :]
-        inside &= jax.random.bernoulli(chance, p, (b,))[:, None, None]
+        inside &= (chance < p)[:, None, None]
         return with_pictures(
             batch, jnp.where(inside[..., None], _filling("cutout", key, x, value), x)
         )
@@ -158,13 +157,18 @@ def rectangles(
     return sizes.astype(np.int32), below.astype(np.float32)
 
 
-def rectangle_at(key: Key, sizes: Array, picture: tuple[int, int]) -> Array:
-    """Puts rectangles int32[b, 2] at random places within pictures; returns bool[b, h, w]."""
-    room = jnp.array(picture)[None] - sizes + 1
-    place = jnp.floor(jax.random.uniform(key, sizes.shape) * room).astype(jnp.int32)
-    start = jnp.minimum(place, room - 1)
-    end = start + sizes
-    rows, columns = (between(picture[i], start[:, i], end[:, i]) for i in (0, 1))
+def rectangle_at(place: Sequence[Array], sizes: Array, picture: tuple[int, int]) -> Array:
+    """Puts rectangles within pictures; returns bool[b, h, w].
+
+    Args:
+      place: two draws [b] in [0, 1): how far down and right.
+      sizes: int32[b, 2], heights and widths.
+      picture: height and width.
+    """
+    starts = [whole(draw, picture[i] - sizes[:, i] + 1) for i, draw in enumerate(place)]
+    rows, columns = (
+        between(picture[i], start, start + sizes[:, i]) for i, start in enumerate(starts)
+    )
     return rows[:, :, None] & columns[:, None, :]
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jrecipe.augment.draws import draws
 from jrecipe.augment.fields import fields_of, with_leaves
 from jrecipe.augment.moving import moved
 from jrecipe.augment.numbers import require_probability
 from jrecipe.augment.pictures import per_picture, pictures_of
-from jrecipe.augment.warp import matrices
+from jrecipe.augment.warping import matrices
 from jrecipe.types import Array, Augment, Batch, Key, TaskError
 
 Pairs = Sequence[tuple[int, int]]
@@ -52,7 +52,7 @@ def _flip(name: str, p: float | Array, axis: int, pairs: Pairs) -> Augment:
 
     def apply(key: Key, batch: Batch) -> Batch:
         x = pictures_of(batch, name)
-        flip = jax.random.bernoulli(key, p, (x.shape[0],))
+        flip = draws(key, x.shape[0])[0] < p
         sign = jnp.where(flip, -1.0, 1.0)
         start = jnp.where(flip, float(x.shape[axis]), 0.0)
         across, down = ((sign, 0, start), (0, 1, 0)) if axis == 2 else ((1, 0, 0), (0, sign, start))

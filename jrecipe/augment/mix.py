@@ -10,6 +10,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from jrecipe.augment.draws import draws
 from jrecipe.augment.erase import rectangle_at
 from jrecipe.augment.fields import FIELDS, Path, changed_fields, fields_of, with_leaves
 from jrecipe.augment.numbers import is_concrete, require_between, require_whole
@@ -88,7 +89,10 @@ def cutmix(
         other, wanted = _draw(draw, batch, alpha, share)
         side = jnp.sqrt(1 - wanted)
         sizes = jnp.round(jnp.stack([side * h, side * w], axis=-1)).astype(jnp.int32)
-        inside = rectangle_at(place, sizes, (h, w)) & (other != jnp.arange(len(x)))[:, None, None]
+        inside = (
+            rectangle_at(draws(place, len(x), 2), sizes, (h, w))
+            & (other != jnp.arange(len(x)))[:, None, None]
+        )
         kept = 1 - jnp.mean(inside, axis=(1, 2))
 
         def put(pixels: Array) -> Array:

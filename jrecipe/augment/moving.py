@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jrecipe.augment.fields import changed_fields
 from jrecipe.augment.pictures import pictures_of, with_pictures
-from jrecipe.augment.warp import apply_matrix
+from jrecipe.augment.warping import apply_matrix
 from jrecipe.types import Array, Batch
 
 Pixels = Callable[[Array], Array]

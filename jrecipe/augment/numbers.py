@@ -12,8 +12,8 @@ from jrecipe.types import Array, TaskError
 
 
 def is_concrete(value: Any) -> bool:
-    """Tells whether the values can be looked at, as they cannot inside `jit`."""
-    return not isinstance(value, jax.core.Tracer)
+    """Tells whether the values can be looked at: not inside `jit`, nor on other machines."""
+    return not isinstance(value, jax.core.Tracer) and getattr(value, "is_fully_addressable", True)
 
 
 def require_probability(name: str, p: float | Array, argument: str = "p") -> None:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jrecipe.augment.draws import draws, whole
 from jrecipe.augment.fields import Path, beside, fields_of, validate, with_leaves
 from jrecipe.augment.numbers import require_probability, require_whole
 from jrecipe.augment.pictures import pictures_of, with_pictures
@@ -106,18 +107,15 @@ def _draw(
 ) -> _Draw:
     objects, masks, kinds, tight = (jnp.asarray(part) for part in pool)
     (b, h, w), (m, oh, ow) = shape[:3], objects.shape[:3]
-    which, where, mirror, chance = (jax.random.fold_in(key, i) for i in range(4))
-    number = jax.random.randint(which, (b,), 0, m)
-    flip = jax.random.bernoulli(mirror, 0.5, (b,))
-    room = jnp.array([h - oh + 1, w - ow + 1])[None]
-    draw = jnp.floor(jax.random.uniform(where, (b, 2)) * room).astype(jnp.int32)
-    down, right = jnp.minimum(draw, room - 1).T
+    which, mirror, chance, *where = draws(key, b, 5)
+    number, flip = whole(which, m), mirror < 0.5
+    down, right = whole(where[0], h - oh + 1), whole(where[1], w - ow + 1)
     i, j = jnp.arange(h)[None] - down[:, None], jnp.arange(w)[None] - right[:, None]
     j = jnp.where(flip[:, None], ow - 1 - j, j)
     inside = ((i >= 0) & (i < oh))[:, :, None] & ((j >= 0) & (j < ow))[:, None, :]
     i, j = jnp.clip(i, 0, oh - 1)[:, :, None], jnp.clip(j, 0, ow - 1)[:, None, :]
     at = (number[:, None, None], i, j)
-    solid = inside & masks[at] & jax.random.bernoulli(chance, p, (b,))[:, None, None]
+    solid = inside & masks[at] & (chance < p)[:, None, None]
     x0, y0, x1, y1 = tight[number].T
     left = jnp.where(flip, ow - x1, x0)
     box = jnp.stack([right + left, down + y0, right + left + x1 - x0, down + y1], axis=-1)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jrecipe.augment.numbers import require_between
 from jrecipe.augment.pictures import pictures_of
-from jrecipe.augment.warp import Mode, invert, matrices, product, require_mode, warp
+from jrecipe.augment.warping import Mode, invert, matrices, product, require_mode, warp
 from jrecipe.types import Array, Augment, Batch, Key
 
 

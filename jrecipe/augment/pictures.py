@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jrecipe.augment.numbers import is_concrete
 from jrecipe.types import Array, Batch, TaskError
@@ -83,7 +84,8 @@ def require_in_range(x: Array, value_range: Range | None, name: str) -> None:
     """Raises TaskError if concrete pictures leave the range; inside `jit` nothing can be seen."""
     if value_range is None or not is_concrete(x) or x.size == 0:
         return
-    low, high = float(jnp.min(x)), float(jnp.max(x))
+    values = np.asarray(x)
+    low, high = float(values.min()), float(values.max())
     slack = 1e-3 * (value_range[1] - value_range[0])
     if not (low >= value_range[0] - slack and high <= value_range[1] + slack):
         raise TaskError(

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jrecipe.augment.colour import UNIT, black, luma, mean_light, towards
+from jrecipe.augment.draws import draws, whole
 from jrecipe.augment.numbers import require_between, require_whole
 from jrecipe.augment.pictures import (
     Range,
@@ -17,7 +18,7 @@ from jrecipe.augment.pictures import (
     require_in_range,
 )
 from jrecipe.augment.translate import pad
-from jrecipe.augment.warp import (
+from jrecipe.augment.warping import (
     Mode,
     about_centre,
     identity,
@@ -83,7 +84,7 @@ def rand_augment(
     """
     require_whole("rand_augment", "n", n)
     require_between("rand_augment", "magnitude", magnitude, 0.0, STRONGEST)
-    strengths = lambda key, b: jnp.full((b,), magnitude / STRONGEST, jnp.float32)  # noqa: E731
+    strengths = lambda draw: jnp.full_like(draw, magnitude / STRONGEST)  # noqa: E731
     return _drawn("rand_augment", n, strengths, mode, fill, mask_fill, value_range)
 
 
@@ -102,14 +103,13 @@ def trivial_augment(
       Mueller and Hutter, "TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation",
       2021, arXiv:2103.10158.
     """
-    strengths = lambda key, b: jax.random.uniform(key, (b,))  # noqa: E731
-    return _drawn("trivial_augment", 1, strengths, mode, fill, mask_fill, value_range)
+    return _drawn("trivial_augment", 1, lambda draw: draw, mode, fill, mask_fill, value_range)
 
 
 def _drawn(
     name: str,
     n: int,
-    strengths: Callable[[Key, int], Array],
+    strengths: Callable[[Array], Array],
     mode: Mode,
     fill: float,
     mask_fill: float,
@@ -121,13 +121,11 @@ def _drawn(
         x = pictures_of(batch, name)
         require_in_range(float_pictures_of(batch, name), value_range, name)
         b, h, w, _ = x.shape
-        matrix, layers = identity(b), []
+        matrix, layers, numbers = identity(b), [], draws(key, b, 3 * n)
         for i in range(n):
-            which, size, sign = (
-                jax.random.fold_in(jax.random.fold_in(key, i), k) for k in range(3)
-            )
-            operation = jax.random.randint(which, (b,), 0, len(OPERATIONS))
-            strength = strengths(size, b) * jax.random.rademacher(sign, (b,), jnp.float32)
+            which, size, sign = numbers[3 * i : 3 * i + 3]
+            operation = whole(which, len(OPERATIONS))
+            strength = strengths(size) * jnp.where(sign < 0.5, -1.0, 1.0)
             matrix = product(_move(operation, strength, h, w), matrix)
             layers.append((operation, strength))
         if n:

@@ -19,26 +19,26 @@ def textures(key: Key, shape: tuple[int, int, int, int]) -> Array:
       shape: `(b, h, w, c)`.
     """
     b, h, w, c = shape
-    base, across, amount = (jax.random.fold_in(key, i) for i in range(3))
-    colour = jax.random.uniform(base, (b, 1, 1, c))
-    sizes = jax.random.dirichlet(amount, jnp.ones(len(_GRIDS) + 1), (b,))
-    total = sizes[:, 0, None, None, None] * _stripes(across, shape)
-    for i, n in enumerate(_GRIDS):
-        grid = jax.random.uniform(jax.random.fold_in(key, 3 + i), (b, n, n, c), minval=-1.0)
+    # One call for all: a colour, the patches of each grid, a tint, and four numbers for the shapes.
+    ends = np.cumsum([c, *(n * n * c for n in _GRIDS), c, len(_GRIDS) + 1, 2])
+    numbers = jax.random.uniform(key, (b, ends[-1]))
+    colour, *patches, tint, sizes, waves = jnp.split(numbers, ends[:-1], axis=1)
+    sizes = sizes / sizes.sum(axis=1, keepdims=True)
+    stripes = _stripes(waves, h, w)[..., None] * (2 * tint - 1)[:, None, None]
+    total = sizes[:, 0, None, None, None] * stripes
+    for i, (n, flat) in enumerate(zip(_GRIDS, patches, strict=True)):
+        grid = (2 * flat - 1).reshape(b, n, n, c)
         rows, columns = jnp.asarray(_hats(n, h)), jnp.asarray(_hats(n, w))
-        patches = jnp.einsum("hi,bijc,wj->bhwc", rows, grid, columns)
-        total = total + sizes[:, i + 1, None, None, None] * patches
-    return jnp.clip(colour + 0.7 * total, 0.0, 1.0)
+        soft = jnp.einsum("hi,bijc,wj->bhwc", rows, grid, columns)
+        total = total + sizes[:, i + 1, None, None, None] * soft
+    return jnp.clip(colour[:, None, None] + 0.9 * total, 0.0, 1.0)
 
 
-def _stripes(key: Key, shape: tuple[int, int, int, int]) -> Array:
-    b, h, w, c = shape
-    turn, count, tint = (jax.random.fold_in(key, i) for i in range(3))
-    angle = jax.random.uniform(turn, (b, 1, 1), maxval=np.pi)
-    waves = jax.random.uniform(count, (b, 1, 1), minval=1.0, maxval=6.0)
+def _stripes(draw: Array, h: int, w: int) -> Array:
+    """Returns waves float32[b, h, w], of a direction and a number that it draws."""
+    angle, waves = np.pi * draw[:, 0, None, None], 1 + 5 * draw[:, 1, None, None]
     y, x = jnp.linspace(0, 1, h)[None, :, None], jnp.linspace(0, 1, w)[None, None, :]
-    phase = 2 * np.pi * waves * (jnp.cos(angle) * x + jnp.sin(angle) * y)
-    return jnp.sin(phase)[..., None] * jax.random.uniform(tint, (b, 1, 1, c), minval=-1.0)
+    return jnp.sin(2 * np.pi * waves * (jnp.cos(angle) * x + jnp.sin(angle) * y))
 
 
 def _hats(n: int, size: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jrecipe.augment.moving import moved
 from jrecipe.augment.numbers import require_whole
 from jrecipe.augment.pictures import pictures_of
-from jrecipe.augment.warp import Mode, matrices, require_mode
+from jrecipe.augment.warping import Mode, matrices, require_mode
 from jrecipe.types import Array, Augment, Batch, Key
 
 

@@ -14,6 +14,7 @@ from jrecipe.checks.probing import as_numpy
 from jrecipe.types import Augment, Batch, TaskError
 
 FIELDS = ("mask", "boxes", "keypoints")
+_NOWHERE = (np.full(2, np.inf), None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,31 +177,29 @@ def _apart(
     for i, seen in enumerate(blobs):
         if not seen:
             continue
-        if field == "mask":
-            on = (values[i] != 0).astype(np.float64)
-            said = _parts(on, on > 0)
-            places = [part.centre for part in said if not part.cut]
-            boxes = [part.box for part in said if not part.cut]
-            if not said:
-                places, boxes = [np.full(2, np.inf)], [np.full(4, np.inf)]
-        elif field == "keypoints":
-            places, boxes = [values[i, 0].astype(np.float64)], [None]
-        else:
-            box = values[i, 0].astype(np.float64)
-            places, boxes = [(box[:2] + box[2:]) / 2], [box]
-        for place, box in zip(places, boxes, strict=True):
-            nearest = min(seen, key=lambda blob, at=place: float(np.hypot(*(blob.centre - at))))
+        for place, box in _said(field, values[i]):
+            nearest = seen[int(np.argmin([np.hypot(*(blob.centre - place)) for blob in seen]))]
             if nearest.cut:
                 continue
             off = float(np.hypot(*(nearest.centre - place)))
-            if field == "boxes":  # it may be wider than a turned blob, but not narrower
+            if box is not None:  # it may be wider than a turned blob, but not narrower
                 beyond = np.concatenate([box[:2] - nearest.box[:2], nearest.box[2:] - box[2:]])
                 size, seen_size = box[2:] - box[:2], nearest.box[2:] - nearest.box[:2]
                 off = max(off, float(beyond.max()), float((size - 1.7 * seen_size).max()))
-            if off > apart[i] or np.isnan(off):
+            if not off <= apart[i]:
                 apart[i] = off if np.isfinite(off) else np.inf
                 where[i] = f"blob at {_at(nearest.centre)}, {field} at {_at(place)}"
     return apart, where
+
+
+def _said(field: str, value: np.ndarray) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """Returns where the targets of one example say that blobs are: `(centre, box or None)`."""
+    if field == "mask":
+        on = (value != 0).astype(np.float64)
+        parts = _parts(on, on > 0)
+        return [(part.centre, None) for part in parts if not part.cut] if parts else [_NOWHERE]
+    place = value[0].astype(np.float64)
+    return [((place[:2] + place[2:]) / 2, place)] if field == "boxes" else [(place, None)]
 
 
 def _at(point: np.ndarray) -> str:

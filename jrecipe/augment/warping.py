@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import Literal, get_args
 
-import jax
 import jax.numpy as jnp
 
 from jrecipe.augment.fields import changed_fields
@@ -168,8 +167,3 @@ def rotation(degrees: Array) -> Array:
     """Returns turns about the origin float32[b, 3, 3]; positive is counter-clockwise as seen."""
     cos, sin = jnp.cos(degrees * (math.pi / 180)), jnp.sin(degrees * (math.pi / 180))
     return matrices((cos, sin, 0), (-sin, cos, 0), (0, 0, 1))
-
-
-def symmetric(key: jax.Array, b: int, most: float | Array) -> Array:
-    """Draws float32[b], uniform from -most to most."""
-    return most * jax.random.uniform(key, (b,), minval=-1.0, maxval=1.0)
