@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from typing import Literal, get_args
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jrecipe.augment.fields import changed_fields
 from jrecipe.augment.pictures import float_pictures_of, with_pictures
@@ -117,50 +119,57 @@ def pixel_centres(h: int, w: int, b: int) -> Array:
 
 def bilinear(x: Array, at: Array, mode: Mode, fill: float | Array) -> Array:
     """Returns pictures [b, h, w, c] with the values of `x` at points [b, h * w, 2]."""
-    # Points that are meant for the centre of a pixel miss it by rounding; give it back whole.
-    at = _snapped(at - 0.5)
-    low = jnp.floor(at)
-    share = at - low
-    total = jnp.zeros(x.shape, jnp.float32)
-    for right in (0, 1):
-        for down in (0, 1):
-            part = jnp.where(right, share[..., 0], 1 - share[..., 0])
-            part = part * jnp.where(down, share[..., 1], 1 - share[..., 1])
-            value = _taken(x, low[..., 0] + right, low[..., 1] + down, mode, fill)
-            total = total + part.reshape(*x.shape[:3], 1) * value
-    return total
+    b, h, w, c = x.shape
+    column, row = (1 + _folded(at[..., i] - 0.5, n, mode) for i, n in enumerate((w, h)))
+    left, top = jnp.minimum(jnp.floor(column), w), jnp.minimum(jnp.floor(row), h)
+    right, down = column - left, row - top
+    cells = _framed(x, mode, fill).reshape(b, (h + 2) * (w + 2), c)
+    index = _index(top, left, w + 2)
+    total = jnp.zeros((b, h * w, c), jnp.float32)
+    for i, high in enumerate((1 - down, down)):
+        for j, wide in enumerate((1 - right, right)):
+            total += (high * wide)[..., None] * _looked_up(cells, index + i * (w + 2) + j)
+    return total.reshape(x.shape)
 
 
 def nearest(x: Array, at: Array, mode: Mode, fill: float | Array) -> Array:
     """Returns [b, h, w, c] in the dtype of `x` with its values nearest to points [b, h * w, 2]."""
-    at = jnp.floor(_snapped(at))
-    return _taken(x, at[..., 0], at[..., 1], mode, fill)
+    b, h, w, c = x.shape
+    column, row = (1 + _folded(at[..., i] - 0.5, n, mode) for i, n in enumerate((w, h)))
+    cells = _framed(x, mode, fill).reshape(b, (h + 2) * (w + 2), c)
+    index = _index(jnp.floor(row + 0.5), jnp.floor(column + 0.5), w + 2)
+    return _looked_up(cells, index).reshape(x.shape)
 
 
-def _snapped(at: Array) -> Array:
-    """Rounds to a multiple of 1/4096 pixel, so that whole moves stay whole."""
-    return jnp.round(at * 4096) / 4096
-
-
-def _taken(x: Array, column: Array, row: Array, mode: Mode, fill: float | Array) -> Array:
-    """Returns [b, h, w, c]: pixels of `x` at columns and rows float[b, h * w], filled outside."""
-    b, h, w, _ = x.shape
-    i, j = _within(row, h, mode), _within(column, w, mode)
-    taken = x[jnp.arange(b)[:, None], i, j].reshape(x.shape)
+def _framed(x: Array, mode: Mode, fill: float | Array) -> Array:
+    """Returns [b, h + 2, w + 2, c]: a frame of what lies outside around each picture."""
+    wide = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     if mode != "constant":
-        return taken
-    inside = (row >= 0) & (row < h) & (column >= 0) & (column < w)
+        return wide
+    inside = [np.pad(np.ones(n, bool), 1) for n in x.shape[1:3]]
     outside = jnp.broadcast_to(jnp.asarray(fill, x.dtype), (x.shape[-1],))[None, None, None]
-    return jnp.where(inside.reshape(b, h, w, 1), taken, outside)
+    return jnp.where(np.logical_and.outer(*inside)[None, :, :, None], wide, outside)
 
 
-def _within(index: Array, n: int, mode: Mode) -> Array:
-    """Returns int32 indices in 0 .. n - 1 for any float."""
-    far = 16.0 * n  # far away is as good as infinitely far, and whole
-    index = jnp.nan_to_num(jnp.clip(index, -far, far)).astype(jnp.int32)
+def _folded(at: Array, n: int, mode: Mode) -> Array:
+    """Brings places along an axis, where pixel i is at i, to -1 .. n, or to where they repeat."""
+    # Points meant for the centre of a pixel miss it by rounding; whole moves have to stay whole.
+    at = jnp.nan_to_num(jnp.round(at * 4096) / 4096)
+    if mode == "constant":
+        return jnp.clip(at, -1, n)
     if mode == "reflect" and n > 1:
-        index = jnp.abs((index + n - 1) % (2 * n - 2) - (n - 1))
-    return jnp.clip(index, 0, n - 1)
+        at = jnp.abs((at + n - 1) % (2 * n - 2) - (n - 1))
+    return jnp.clip(at, 0, n - 1)
+
+
+def _index(row: Array, column: Array, width: int) -> Array:
+    return row.astype(jnp.int32) * width + column.astype(jnp.int32)
+
+
+def _looked_up(cells: Array, index: Array) -> Array:
+    """Returns [b, k, c]: rows of [b, n, c] by int32[b, k] in 0 .. n - 1."""
+    find = lambda one, at: one.at[at].get(mode="promise_in_bounds")  # noqa: E731
+    return jax.vmap(find)(cells, index)
 
 
 def rotation(degrees: Array) -> Array:
