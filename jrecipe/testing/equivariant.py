@@ -92,7 +92,7 @@ def assert_equivariant(
         if wrong.any():
             worst = int(np.argmax(apart))
             raise AssertionError(
-                f"{field} do not move with the picture: {wrong.sum()} of {examples} examples are "
+                f"{field} {'does' if field == 'mask' else 'do'} not move with the picture: {wrong.sum()} of {examples} examples are "
                 f"off by more than {tolerance:g} px, example {worst} by {apart[worst]:.1f} px "
                 f"({where[worst]}); move them with the same draw as the picture."
             )
