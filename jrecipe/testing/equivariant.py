@@ -91,9 +91,10 @@ def assert_equivariant(
         wrong = apart > tolerance
         if wrong.any():
             worst = int(np.argmax(apart))
+            verb = "does" if field == "mask" else "do"
             raise AssertionError(
-                f"{field} {'does' if field == 'mask' else 'do'} not move with the picture: {wrong.sum()} of {examples} examples are "
-                f"off by more than {tolerance:g} px, example {worst} by {apart[worst]:.1f} px "
+                f"{field} {verb} not move with the picture: {wrong.sum()} of {examples} examples "
+                f"are off by more than {tolerance:g} px, example {worst} by {apart[worst]:.1f} px "
                 f"({where[worst]}); move them with the same draw as the picture."
             )
         if field != "mask":

@@ -95,6 +95,6 @@ def test_without_a_free_place_nothing_is_put_in_and_hidden_boxes_are_gone():
     boxes = np.tile(np.array([[[1, 1, 5, 5], [0, 0, 6, 6], [0, 0, 0, 0]]], np.float32), (2, 1, 1))
     targets = {"boxes": boxes, "boxes_valid": np.array([[True, True, False]] * 2)}
     batch = jr.Batch(np.zeros((2, 6, 6, 1), np.float32), targets, None)
-    out = whole(jax.random.key(0), batch).targets
+    out = jax.jit(whole)(jax.random.key(0), batch).targets
     assert out["boxes_valid"].tolist() == [[False, False, True]] * 2
     assert out["boxes"][0, 2].tolist() == [0, 0, 6, 6]

@@ -258,7 +258,9 @@ def test_a_task_with_mixup_trains_and_its_loss_is_that_of_the_mixture():
 
     x, y = pictures(0), np.arange(B) % CLASSES
     mix = A.mixup(classes=CLASSES)
-    task = jr.Task(model=MLP(CLASSES), loss=loss, train=(x, y), val=(x, y), augment=mix)
+    task = jr.Task(
+        model=MLP(CLASSES), loss=loss, train=(x, y), val=(x, y), augment=mix, batch_size=B
+    )
     assert np.isfinite(jr.fit(task, 3, progress=False).history["loss"]).all()
 
 
