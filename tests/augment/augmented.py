@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jrecipe as jr
 from jrecipe import augment as A
@@ -72,6 +73,16 @@ JOINED = {
     "paste": A.paste_objects(_HALF, np.ones((2, 5, 4), bool), np.array([3, 4])),
 }
 MIXING = {"mixup": A.mixup(1.0), "cutmix": A.cutmix()}
+# Their parts are tested with others; the default run leaves these to `-m slow`.
+_ALIKE = ("rotate", "scale", "shear", "flip-vertical", "trivial-augment", "contrast", "saturation")
+
+
+def cases(family: dict) -> list:
+    """Returns the names in a family, for `parametrize`."""
+    slow = pytest.mark.slow
+    return [pytest.param(name, marks=slow if name in _ALIKE else ()) for name in family]
+
+
 ALL = {**MOVING, **COLOUR, **HIDING, **JOINED, **MIXING}
 
 traces: dict[str, int] = {}

@@ -6,7 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from augmented import ALL, COLOUR, HIDING, JITTED, MIXING, B, batch_for, image, scenes, traces
+from augmented import (
+    ALL,
+    COLOUR,
+    HIDING,
+    JITTED,
+    MIXING,
+    B,
+    batch_for,
+    cases,
+    image,
+    scenes,
+    traces,
+)
 from hypothesis import given, settings
 from strategies import keys, seeds
 
@@ -18,8 +30,8 @@ def layout(batch: jr.Batch) -> object:
     return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), batch)
 
 
-@pytest.mark.parametrize("name", ALL)
-@settings(max_examples=5)
+@pytest.mark.parametrize("name", cases(ALL))
+@settings(max_examples=3)
 @given(key=keys, seed=seeds)
 def test_layout_range_and_weights_stay_and_nothing_is_compiled_again(name, key, seed):
     batch = batch_for(name, seed)
@@ -41,7 +53,7 @@ def test_layout_range_and_weights_stay_and_nothing_is_compiled_again(name, key, 
     assert traces[name] == 1
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", cases(ALL))
 def test_every_example_and_every_key_has_a_draw_of_its_own(name):
     given = batch_for(name, 0)
     same = jax.tree.map(lambda leaf: jnp.repeat(leaf[:1], B, axis=0), given)
