@@ -23,6 +23,7 @@ from jrecipe.data.spec import load
 from jrecipe.data.split import stratified_split
 from jrecipe.data.splits import Splits
 from jrecipe.data.stream import batches
+from jrecipe.data.synthetic_shapes import SyntheticShapes
 from jrecipe.data.table import load_table
 from jrecipe.data.tfds import load_tfds
 
@@ -33,6 +34,7 @@ __all__ = [
     "ImageEncoder",
     "NewExamples",
     "Splits",
+    "SyntheticShapes",
     "TabularEncoder",
     "TextEncoder",
     "VectorEncoder",

@@ -23,16 +23,25 @@ class SoftmaxCrossEntropy(Loss):
     label_smoothing: float = 0.0
 
     def __call__(self, outputs: Array, targets: Array) -> Array:
-        """Returns float32[b] from logits float[b, c] and class indices int[b]."""
+        """Returns float32[b] from logits float[b, c] and class indices int[b].
+
+        Shares of the classes float[b, c], as mixup makes of indices in training, do as well.
+        """
         outputs, targets = jnp.asarray(outputs), jnp.asarray(targets)
         integers = jnp.issubdtype(targets.dtype, jnp.integer) or targets.dtype == bool
-        if not integers or outputs.ndim != 2 or targets.shape != outputs.shape[:1]:
+        soft = jnp.issubdtype(targets.dtype, jnp.floating) and targets.shape == outputs.shape
+        indices = integers and targets.shape == outputs.shape[:1]
+        if outputs.ndim != 2 or not (soft or indices):
             raise shape_error(self.name, outputs, targets, "logits [b, c] and class indices int[b]")
-        logits, labels = outputs.astype(jnp.float32), targets.astype(jnp.int32)
+        logits = outputs.astype(jnp.float32)
+        if soft:
+            shares = optax.smooth_labels(targets.astype(jnp.float32), self.label_smoothing)
+            return optax.softmax_cross_entropy(logits, shares)
+        labels = targets.astype(jnp.int32)
         if self.label_smoothing == 0:
             return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        soft = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[1]), self.label_smoothing)
-        return optax.softmax_cross_entropy(logits, soft)
+        shares = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[1]), self.label_smoothing)
+        return optax.softmax_cross_entropy(logits, shares)
 
     def best_constant(self, targets: Array, shape: Shape) -> np.ndarray:
         """Returns the log prior, centred; of the smoothed labels if labels are smoothed."""

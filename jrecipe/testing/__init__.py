@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         assert_reference_step,
         assert_resume_equivalent,
     )
+    from jrecipe.testing.equivariant import assert_equivariant
     from jrecipe.testing.parametrize import (
         assert_passes,
         describe,
@@ -34,6 +35,7 @@ _NAMES = {
     "assert_accumulation_equivalent": "assertions",
     "assert_causal": "assertions",
     "assert_equivalent": "assertions",
+    "assert_equivariant": "equivariant",
     "assert_every_parameter_moves": "assertions",
     "assert_examples_isolated": "assertions",
     "assert_frozen": "assertions",
@@ -51,6 +53,7 @@ __all__ = [
     "assert_accumulation_equivalent",
     "assert_causal",
     "assert_equivalent",
+    "assert_equivariant",
     "assert_every_parameter_moves",
     "assert_examples_isolated",
     "assert_frozen",

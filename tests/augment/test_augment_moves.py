@@ -21,57 +21,68 @@ AUGMENTS = {
 }
 JITTED = {name: jax.jit(augment) for name, augment in AUGMENTS.items()}
 
+ALWAYS, NEVER = jax.jit(random_flip(1.0)), jax.jit(random_flip(0.0))
+TRANSLATE = jax.jit(lambda pixels, key, batch: random_translate(pixels)(key, batch))
+
 
 @st.composite
 def batches(draw, b: int = 8):
-    """Draws a batch of pictures [8, 5, 6, 1 or 2], float32 or uint8."""
-    rng, channels = generator(draw(seeds)), draw(st.sampled_from((1, 2)))
-    pictures = rng.uniform(0, 255, size=(b, 5, 6, channels))
+    """Draws a batch of pictures [8, 5, 6, 2], float32 or uint8."""
+    rng = generator(draw(seeds))
+    pictures = rng.uniform(0, 255, size=(b, 5, 6, 2))
     dtype = draw(st.sampled_from((np.float32, np.uint8)))
-    targets = {"class": jnp.arange(b), "mask": jnp.asarray(rng.normal(size=(b, 2)))}
+    targets = {"class": jnp.arange(b), "vector": jnp.asarray(rng.normal(size=(b, 2)))}
     return jr.Batch(jnp.asarray(pictures.astype(dtype)), targets, jnp.ones(b))
 
 
 @pytest.mark.parametrize("name", AUGMENTS)
 @given(key=keys, batch=batches())
 def test_every_augmentation_keeps_its_contract(name, key, batch):
-    augment = AUGMENTS[name]
-    out = augment(key, batch)
+    out = JITTED[name](key, batch)
     assert (out.inputs.shape, out.inputs.dtype) == (batch.inputs.shape, batch.inputs.dtype)
-    np.testing.assert_array_equal(out.inputs, augment(key, batch).inputs)  # no hidden state
-    np.testing.assert_array_equal(out.inputs, JITTED[name](key, batch).inputs)
+    np.testing.assert_array_equal(out.inputs, JITTED[name](key, batch).inputs)  # no hidden state
+    assert set(np.unique(out.inputs)) <= set(np.unique(batch.inputs))  # pixels move, no more
+
+
+@pytest.mark.parametrize("name", AUGMENTS)
+def test_without_jit_it_is_the_same_and_what_does_not_change_is_not_copied(name):
+    batch = jr.Batch(
+        np.arange(60, dtype=np.float32).reshape(2, 5, 6, 1), {"class": np.arange(2)}, np.ones(2)
+    )
+    out = AUGMENTS[name](jax.random.key(1), batch)
+    jitted = JITTED[name](jax.random.key(1), batch)
+    np.testing.assert_array_equal(out.inputs, jitted.inputs)
     assert out.targets is batch.targets
     assert out.weights is batch.weights
-    assert set(np.unique(out.inputs)) <= set(np.unique(batch.inputs))  # pixels move, no more
 
 
 @pytest.mark.parametrize("name", ["flip", "translate", "compose"])
 def test_every_example_and_every_key_has_a_draw_of_its_own(name):
     one = generator(0).normal(size=(1, 5, 6, 1)).astype(np.float32)
     batch = jr.Batch(jnp.repeat(jnp.asarray(one), 64, axis=0), jnp.zeros(64), jnp.ones(64))
-    first, second = (np.asarray(AUGMENTS[name](jax.random.key(i), batch).inputs) for i in (0, 1))
+    first, second = (np.asarray(JITTED[name](jax.random.key(i), batch).inputs) for i in (0, 1))
     assert len(np.unique(first.reshape(64, -1), axis=0)) > 1
     assert not np.array_equal(first, second)
 
 
 @given(key=keys, batch=batches())
 def test_flipping_twice_restores_and_never_flipping_changes_nothing(key, batch):
-    always = random_flip(1.0)
+    always = ALWAYS
     once = always(key, batch)
     np.testing.assert_array_equal(once.inputs, batch.inputs[:, :, ::-1])
     np.testing.assert_array_equal(always(key, once).inputs, batch.inputs)
-    np.testing.assert_array_equal(random_flip(0.0)(key, batch).inputs, batch.inputs)
+    np.testing.assert_array_equal(NEVER(key, batch).inputs, batch.inputs)
 
 
 def test_pictures_are_flipped_as_often_as_asked():
     batch = jr.Batch(jnp.tile(jnp.arange(2.0).reshape(1, 1, 2, 1), (4000, 1, 1, 1)), None, None)
-    flipped = random_flip(0.3)(jax.random.key(0), batch).inputs[:, 0, 0, 0]
+    flipped = jax.jit(random_flip(0.3))(jax.random.key(0), batch).inputs[:, 0, 0, 0]
     np.testing.assert_allclose(flipped.mean(), 0.3, atol=0.03)
 
 
 @given(key=keys, batch=batches(), pixels=st.integers(0, 3))
 def test_a_picture_is_moved_by_at_most_the_pixels_and_its_edge_repeated(key, batch, pixels):
-    moved = np.asarray(random_translate(pixels)(key, batch).inputs)
+    moved = np.asarray(TRANSLATE(pixels, key, batch).inputs)
     for picture, got in zip(np.asarray(batch.inputs), moved, strict=True):
         margin = ((pixels, pixels), (pixels, pixels), (0, 0))
         wide = np.pad(picture, margin, mode="edge")
@@ -84,7 +95,7 @@ def test_a_picture_is_moved_by_at_most_the_pixels_and_its_edge_repeated(key, bat
 def test_every_move_occurs_about_equally_often():
     x = jnp.zeros((5, 5)).at[2, 2].set(1.0)
     batch = jr.Batch(jnp.tile(x[None, :, :, None], (2500, 1, 1, 1)), None, None)
-    seen = np.asarray(random_translate(2)(jax.random.key(0), batch).inputs).mean(axis=0)
+    seen = np.asarray(jax.jit(random_translate(2))(jax.random.key(0), batch).inputs).mean(axis=0)
     np.testing.assert_allclose(seen, 1 / 25, atol=0.02)
 
 
@@ -100,9 +111,12 @@ def test_composition_is_left_to_right_with_a_key_for_each():
 def test_numbers_may_be_traced():
     batch = jr.Batch(jnp.arange(12.0).reshape(1, 3, 4, 1), None, None)
     key = jax.random.key(3)
-    for make, value in ((random_flip, 0.5), (random_translate, 2)):
-        traced = jax.jit(lambda v, make=make: make(v)(key, batch).inputs)(value)
-        np.testing.assert_array_equal(traced, make(value)(key, batch).inputs)
+    flip = jax.jit(lambda p: random_flip(p)(key, batch).inputs)
+    for p in (0.0, 1.0):
+        want = batch.inputs[:, :, ::-1] if p else batch.inputs
+        np.testing.assert_array_equal(flip(p), want)
+    constant = jax.jit(random_translate(2))(key, batch).inputs
+    np.testing.assert_array_equal(TRANSLATE(2, key, batch).inputs, constant)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,178 @@
+"""The one engine that moves pictures, and masks, boxes and key points with them.
+
+A movement is a matrix float32[b, 3, 3] that takes points (x, y, 1) of the old picture to points of
+the new one, in pixels from the upper left edge (the centre of the first pixel is (0.5, 0.5)).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jrecipe.augment.fields import changed_fields
+from jrecipe.augment.pictures import float_pictures_of, with_pictures
+from jrecipe.types import Array, Batch, TaskError
+
+Mode = Literal["constant", "edge", "reflect"]
+
+
+def warp(
+    batch: Batch,
+    matrix: Array,
+    name: str = "warp",
+    *,
+    mode: Mode = "constant",
+    fill: float | Array = 0.0,
+    mask_fill: float = 0,
+) -> Batch:
+    """Moves each picture by its matrix, and what belongs to it (see `jrecipe.augment.fields`).
+
+    Pictures are interpolated (bilinear), masks take the nearest pixel; boxes become those around
+    their four moved corners, cut at the picture; key points are moved exactly. Boxes without area
+    and key points outside are no longer valid.
+
+    Args:
+      batch: float pictures [b, h, w, c].
+      matrix: float32[b, 3, 3], affine or projective, invertible.
+      name: what error messages call the augmentation.
+      mode: what lies outside of a picture: "constant", its "edge" repeated, or "reflect".
+      fill: the constant, a number or one for each channel.
+      mask_fill: the constant of masks.
+
+    Raises:
+      TaskError: if pictures are integers, or masks, boxes or key points do not fit them.
+    """
+    x = float_pictures_of(batch, name)
+    inverse = invert(matrix)
+    size = (x.shape[1], x.shape[2])
+    at = apply_matrix(inverse, pixel_centres(*size, x.shape[0]))
+    moved = bilinear(x, at, mode, fill)
+    batch = changed_fields(
+        batch,
+        name,
+        mask=lambda mask: nearest(mask, at, mode, mask_fill),
+        points=lambda points: apply_matrix(matrix, points),
+        size=size,
+    )
+    return with_pictures(batch, moved)
+
+
+def require_mode(name: str, mode: str) -> None:
+    """Raises TaskError unless the mode is known."""
+    if mode not in get_args(Mode):
+        raise TaskError(f"{name} needs `mode` out of {get_args(Mode)}, got {mode=}.")
+
+
+def identity(b: int) -> Array:
+    """Returns the matrices float32[b, 3, 3] that move nothing."""
+    return jnp.broadcast_to(jnp.eye(3), (b, 3, 3))
+
+
+def matrices(*rows: tuple[Array | float, Array | float, Array | float]) -> Array:
+    """Returns float32[b, 3, 3] from its rows, each of three numbers or arrays [b]."""
+    entries = jnp.broadcast_arrays(*(jnp.asarray(x, jnp.float32) for row in rows for x in row))
+    return jnp.stack(entries, axis=-1).reshape(*entries[0].shape, 3, 3)
+
+
+def about_centre(matrix: Array, size: tuple[int, int]) -> Array:
+    """Returns movements about the centre of the picture from movements about the origin."""
+    h, w = size
+    there, back = (
+        jnp.array([[1, 0, s * w / 2], [0, 1, s * h / 2], [0, 0, 1]], jnp.float32) for s in (1, -1)
+    )
+    return product(product(there[None], matrix), back[None])
+
+
+def product(a: Array, b: Array) -> Array:
+    """Returns the matrix products, `b` first; as sums, since so small ones are not worth a call."""
+    return jnp.sum(a[..., :, :, None] * b[..., None, :, :], axis=-2)
+
+
+def invert(matrix: Array) -> Array:
+    """Returns the inverse of [b, 3, 3] up to a factor for each, which moves points alike."""
+    rows = [
+        jnp.cross(matrix[..., (i + 1) % 3], matrix[..., (i + 2) % 3], axis=-1) for i in range(3)
+    ]
+    adjugate = jnp.stack(rows, axis=-2)
+    return adjugate / jnp.sum(matrix[..., 0] * rows[0], axis=-1)[..., None, None]
+
+
+def apply_matrix(matrix: Array, points: Array) -> Array:
+    """Returns points float32[b, k, 2] moved by matrices [b, 3, 3]."""
+    x, y = points[..., 0], points[..., 1]
+    rows = [
+        matrix[:, i, 0, None] * x + matrix[:, i, 1, None] * y + matrix[:, i, 2, None]
+        for i in range(3)
+    ]
+    return jnp.stack([rows[0] / rows[2], rows[1] / rows[2]], axis=-1)
+
+
+def pixel_centres(h: int, w: int, b: int) -> Array:
+    """Returns the centres of all pixels, float32[b, h * w, 2] as x, y."""
+    y, x = jnp.meshgrid(jnp.arange(h) + 0.5, jnp.arange(w) + 0.5, indexing="ij")
+    return jnp.broadcast_to(jnp.stack([x, y], axis=-1).reshape(1, h * w, 2), (b, h * w, 2))
+
+
+def bilinear(x: Array, at: Array, mode: Mode, fill: float | Array) -> Array:
+    """Returns pictures [b, h, w, c] with the values of `x` at points [b, h * w, 2]."""
+    b, h, w, c = x.shape
+    column, row = (1 + _folded(at[..., i] - 0.5, n, mode) for i, n in enumerate((w, h)))
+    left, top = jnp.minimum(jnp.floor(column), w), jnp.minimum(jnp.floor(row), h)
+    right, down = column - left, row - top
+    cells = _framed(x, mode, fill).reshape(b, (h + 2) * (w + 2), c)
+    index = _index(top, left, w + 2)
+    total = jnp.zeros((b, h * w, c), jnp.float32)
+    for i, high in enumerate((1 - down, down)):
+        for j, wide in enumerate((1 - right, right)):
+            total += (high * wide)[..., None] * _looked_up(cells, index + i * (w + 2) + j)
+    return total.reshape(x.shape)
+
+
+def nearest(x: Array, at: Array, mode: Mode, fill: float | Array) -> Array:
+    """Returns [b, h, w, c] in the dtype of `x` with its values nearest to points [b, h * w, 2]."""
+    b, h, w, c = x.shape
+    column, row = (1 + _folded(at[..., i] - 0.5, n, mode) for i, n in enumerate((w, h)))
+    cells = _framed(x, mode, fill).reshape(b, (h + 2) * (w + 2), c)
+    index = _index(jnp.floor(row + 0.5), jnp.floor(column + 0.5), w + 2)
+    return _looked_up(cells, index).reshape(x.shape)
+
+
+def _framed(x: Array, mode: Mode, fill: float | Array) -> Array:
+    """Returns [b, h + 2, w + 2, c]: a frame of what lies outside around each picture."""
+    wide = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    if mode != "constant":
+        return wide
+    inside = [np.pad(np.ones(n, bool), 1) for n in x.shape[1:3]]
+    outside = jnp.broadcast_to(jnp.asarray(fill, x.dtype), (x.shape[-1],))[None, None, None]
+    return jnp.where(np.logical_and.outer(*inside)[None, :, :, None], wide, outside)
+
+
+def _folded(at: Array, n: int, mode: Mode) -> Array:
+    """Brings places along an axis, where pixel i is at i, to -1 .. n, or to where they repeat."""
+    # Points meant for the centre of a pixel miss it by rounding; whole moves have to stay whole.
+    at = jnp.nan_to_num(jnp.round(at * 4096) / 4096)
+    if mode == "constant":
+        return jnp.clip(at, -1, n)
+    if mode == "reflect" and n > 1:
+        at = jnp.abs((at + n - 1) % (2 * n - 2) - (n - 1))
+    return jnp.clip(at, 0, n - 1)
+
+
+def _index(row: Array, column: Array, width: int) -> Array:
+    return row.astype(jnp.int32) * width + column.astype(jnp.int32)
+
+
+def _looked_up(cells: Array, index: Array) -> Array:
+    """Returns [b, k, c]: rows of [b, n, c] by int32[b, k] in 0 .. n - 1."""
+    find = lambda one, at: one.at[at].get(mode="promise_in_bounds")  # noqa: E731
+    return jax.vmap(find)(cells, index)
+
+
+def rotation(degrees: Array) -> Array:
+    """Returns turns about the origin float32[b, 3, 3]; positive is counter-clockwise as seen."""
+    cos, sin = jnp.cos(degrees * (math.pi / 180)), jnp.sin(degrees * (math.pi / 180))
+    return matrices((cos, sin, 0), (-sin, cos, 0), (0, 0, 1))
