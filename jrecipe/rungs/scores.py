@@ -118,6 +118,8 @@ def _by_arms(
                 "the network has to take both kinds of inputs, as one with a mean over the "
                 "picture does."
             )
+        if steps < 2:
+            raise TaskError(f"Rung {rung.name!r} has `first`, which needs 2 updates or more.")
         done = min(steps - 1, max(1, round(rung.first_share * steps)))
         states, _ = before.advance(states, _rows(first, seeds, 0, done))
     if not rung.early_stopping:
