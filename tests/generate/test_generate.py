@@ -54,11 +54,15 @@ def test_a_row_is_a_function_of_seed_and_row(generator):
     assert source.take(np.zeros(0, int))[0].shape == (0, 2)
 
 
-def test_values_stay_in_the_range_of_the_data_and_a_seed_repeats(generator):
+def test_values_stay_in_the_range_of_the_data(generator):
     x, _ = points(600, 0)
     made, _ = GeneratedSource(generator).take(np.arange(200))
     assert made.min() >= x.min()
     assert made.max() <= x.max()
+
+
+@pytest.mark.slow
+def test_a_seed_repeats():
     again = [fit_generator(points(60, 0), 3, steps=3, width=8, seed=1) for _ in range(2)]
     for a, b in zip(*(jax.tree.leaves(one.params) for one in again), strict=True):
         np.testing.assert_array_equal(a, b)
