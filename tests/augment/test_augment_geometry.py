@@ -158,9 +158,10 @@ def test_masks_take_the_nearest_pixel_and_reflections_repeat():
         out = WARP(batch, right, mode="reflect")
         assert np.asarray(out.targets["mask"]).ravel().tolist() == want
     assert np.asarray(out.inputs).ravel().tolist() == want
-    down = warping.matrices((1, 0, 0), (0, 1, jnp.array([-0.4])), (0, 0, 1))
     tall = jr.Batch(x.reshape(1, 4, 1, 1), {"mask": x.reshape(1, 4, 1)}, None)
-    assert WARP(tall, down).targets["mask"].ravel().tolist() == [1, 2, 3, 4]
+    for distance in (-0.4, 0.4):
+        down = warping.matrices((1, 0, 0), (0, 1, jnp.array([distance])), (0, 0, 1))
+        assert WARP(tall, down).targets["mask"].ravel().tolist() == [1, 2, 3, 4]
 
 
 def test_moves_are_as_far_as_asked_and_reach_there():
