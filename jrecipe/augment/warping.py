@@ -50,7 +50,6 @@ def warp(
     inverse = invert(matrix)
     size = (x.shape[1], x.shape[2])
     at = apply_matrix(inverse, pixel_centres(*size, x.shape[0]))
-    moved = bilinear(x, at, mode, fill)
     batch = changed_fields(
         batch,
         name,
@@ -58,7 +57,7 @@ def warp(
         points=lambda points: apply_matrix(matrix, points),
         size=size,
     )
-    return with_pictures(batch, moved)
+    return with_pictures(batch, bilinear(x, at, mode, fill))
 
 
 def require_mode(name: str, mode: str) -> None:
