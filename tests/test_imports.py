@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "figures": set(),
     "data": BASE,
     "augment": BASE,
+    "generate": {*BASE, "data"},
     "models": BASE,
     "losses": BASE,
     "regularize": BASE,

@@ -25,7 +25,6 @@ def moved(batch: Batch, name: str, picture: Pixels, matrix: Array, mask: Pixels)
       mask: the same for masks.
     """
     x = pictures_of(batch, name)
-    changed = picture(x)
     batch = changed_fields(
         batch,
         name,
@@ -33,4 +32,4 @@ def moved(batch: Batch, name: str, picture: Pixels, matrix: Array, mask: Pixels)
         points=lambda points: apply_matrix(matrix, jnp.asarray(points, jnp.float32)),
         size=(x.shape[1], x.shape[2]),
     )
-    return with_pictures(batch, changed)
+    return with_pictures(batch, picture(x))

@@ -50,7 +50,6 @@ def warp(
     inverse = invert(matrix)
     size = (x.shape[1], x.shape[2])
     at = apply_matrix(inverse, pixel_centres(*size, x.shape[0]))
-    moved = bilinear(x, at, mode, fill)
     batch = changed_fields(
         batch,
         name,
@@ -58,7 +57,7 @@ def warp(
         points=lambda points: apply_matrix(matrix, points),
         size=size,
     )
-    return with_pictures(batch, moved)
+    return with_pictures(batch, bilinear(x, at, mode, fill))
 
 
 def require_mode(name: str, mode: str) -> None:
@@ -120,25 +119,23 @@ def pixel_centres(h: int, w: int, b: int) -> Array:
 def bilinear(x: Array, at: Array, mode: Mode, fill: float | Array) -> Array:
     """Returns pictures [b, h, w, c] with the values of `x` at points [b, h * w, 2]."""
     b, h, w, c = x.shape
-    column, row = (1 + _folded(at[..., i] - 0.5, n, mode) for i, n in enumerate((w, h)))
+    column, row = (1 + _folded(at[..., k] - 0.5, n, mode) for k, n in enumerate((w, h)))
     left, top = jnp.minimum(jnp.floor(column), w), jnp.minimum(jnp.floor(row), h)
     right, down = column - left, row - top
-    cells = _framed(x, mode, fill).reshape(b, (h + 2) * (w + 2), c)
-    index = _index(top, left, w + 2)
+    wide, i, j = _framed(x, mode, fill), top.astype(jnp.int32), left.astype(jnp.int32)
     total = jnp.zeros((b, h * w, c), jnp.float32)
-    for i, high in enumerate((1 - down, down)):
-        for j, wide in enumerate((1 - right, right)):
-            total += (high * wide)[..., None] * _looked_up(cells, index + i * (w + 2) + j)
+    for di, high in enumerate((1 - down, down)):
+        for dj, near in enumerate((1 - right, right)):
+            total += (high * near)[..., None] * _looked_up(wide, i + di, j + dj)
     return total.reshape(x.shape)
 
 
 def nearest(x: Array, at: Array, mode: Mode, fill: float | Array) -> Array:
     """Returns [b, h, w, c] in the dtype of `x` with its values nearest to points [b, h * w, 2]."""
-    b, h, w, c = x.shape
-    column, row = (1 + _folded(at[..., i] - 0.5, n, mode) for i, n in enumerate((w, h)))
-    cells = _framed(x, mode, fill).reshape(b, (h + 2) * (w + 2), c)
-    index = _index(jnp.floor(row + 0.5), jnp.floor(column + 0.5), w + 2)
-    return _looked_up(cells, index).reshape(x.shape)
+    h, w = x.shape[1:3]
+    column, row = (1 + _folded(at[..., k] - 0.5, n, mode) for k, n in enumerate((w, h)))
+    i, j = (jnp.floor(place + 0.5).astype(jnp.int32) for place in (row, column))
+    return _looked_up(_framed(x, mode, fill), i, j).reshape(x.shape)
 
 
 def _framed(x: Array, mode: Mode, fill: float | Array) -> Array:
@@ -153,23 +150,17 @@ def _framed(x: Array, mode: Mode, fill: float | Array) -> Array:
 
 def _folded(at: Array, n: int, mode: Mode) -> Array:
     """Brings places along an axis, where pixel i is at i, to -1 .. n, or to where they repeat."""
-    # Points meant for the centre of a pixel miss it by rounding; whole moves have to stay whole.
-    at = jnp.nan_to_num(jnp.round(at * 4096) / 4096)
-    if mode == "constant":
-        return jnp.clip(at, -1, n)
     if mode == "reflect" and n > 1:
         at = jnp.abs((at + n - 1) % (2 * n - 2) - (n - 1))
-    return jnp.clip(at, 0, n - 1)
+    low, high = (-1, n) if mode == "constant" else (0, n - 1)
+    at = jnp.where(at > low, at, low)  # NaN, which is nowhere, as well
+    return jnp.where(at < high, at, high)
 
 
-def _index(row: Array, column: Array, width: int) -> Array:
-    return row.astype(jnp.int32) * width + column.astype(jnp.int32)
-
-
-def _looked_up(cells: Array, index: Array) -> Array:
-    """Returns [b, k, c]: rows of [b, n, c] by int32[b, k] in 0 .. n - 1."""
-    find = lambda one, at: one.at[at].get(mode="promise_in_bounds")  # noqa: E731
-    return jax.vmap(find)(cells, index)
+def _looked_up(x: Array, i: Array, j: Array) -> Array:
+    """Returns [b, k, c]: the pixels of [b, h, w, c] at rows and columns int32[b, k] within."""
+    find = lambda one, i, j: one.at[i, j].get(mode="promise_in_bounds")  # noqa: E731
+    return jax.vmap(find)(x, i, j)
 
 
 def rotation(degrees: Array) -> Array:

@@ -74,7 +74,10 @@ JOINED = {
 }
 MIXING = {"mixup": A.mixup(1.0), "cutmix": A.cutmix()}
 # Their parts are tested with others; the default run leaves these to `-m slow`.
-_ALIKE = ("rotate", "scale", "shear", "flip-vertical", "trivial-augment", "contrast", "saturation")
+_ALIKE = {
+    *("rotate", "scale", "shear", "flip-vertical", "trivial-augment", "translate", "perspective"),
+    *("contrast", "saturation", "brightness", "hue", "blur", "noise", "cutout", "sometimes"),
+}
 
 
 def cases(family: dict) -> list:

@@ -150,6 +150,20 @@ def test_what_lies_outside_is_filled_as_asked():
         assert mask == ([7, 7, 7, 1] if mode == "constant" else want)
 
 
+def test_masks_take_the_nearest_pixel_and_reflections_repeat():
+    x = np.arange(1.0, 5.0, dtype=np.float32).reshape(1, 1, 4, 1)
+    batch = jr.Batch(x, {"mask": x.astype(np.int32)}, None)
+    for distance, want in ((0.4, [1, 2, 3, 4]), (0.6, [2, 1, 2, 3]), (5.0, [2, 3, 4, 3])):
+        right = warping.matrices((1, 0, jnp.array([distance])), (0, 1, 0), (0, 0, 1))
+        out = WARP(batch, right, mode="reflect")
+        assert np.asarray(out.targets["mask"]).ravel().tolist() == want
+    assert np.asarray(out.inputs).ravel().tolist() == want
+    tall = jr.Batch(x.reshape(1, 4, 1, 1), {"mask": x.reshape(1, 4, 1)}, None)
+    for distance in (-0.4, 0.4):
+        down = warping.matrices((1, 0, 0), (0, 1, jnp.array([distance])), (0, 0, 1))
+        assert WARP(tall, down).targets["mask"].ravel().tolist() == [1, 2, 3, 4]
+
+
 def test_moves_are_as_far_as_asked_and_reach_there():
     still = jr.Batch(
         jnp.zeros((2000, 4, 4, 1)), {"keypoints": jnp.full((2000, 1, 2), 3.0)}, jnp.ones(2000)

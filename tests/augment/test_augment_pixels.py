@@ -178,6 +178,7 @@ def test_domain_randomisation_leaves_the_object_and_changes_what_is_behind(key, 
 
 DOMAIN = jax.jit(A.domain_randomise(1.0, texture=0, colour=0, noise=0))
 
+MIXUP_INDICES = jax.jit(A.mixup(1.0, classes=B))
 MIXUP, CUTMIX = jax.jit(A.mixup(1.0)), jax.jit(A.cutmix())
 STILL = {
     name: jax.jit(make(share=1.0)) for name, make in (("mixup", A.mixup), ("cutmix", A.cutmix))
@@ -194,6 +195,8 @@ def test_mixed_targets_sum_to_1_and_follow_the_pictures(key, seed):
     assert ((shares > 0).sum(axis=1) <= 2).all()
     want = np.einsum("ij,jhwc->ihwc", shares, batch.inputs)
     np.testing.assert_allclose(blended.inputs, want, atol=1e-5)
+    indices = MIXUP_INDICES(key, batch._replace(targets=jnp.arange(B)))
+    np.testing.assert_allclose(indices.targets, blended.targets, atol=1e-6)
     cut = CUTMIX(key, batch)
     shares = np.asarray(cut.targets)
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
