@@ -8,18 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-
-def _find() -> Path | None:
-    if given := os.environ.get("JRECIPE_SHARED_DATA"):
-        return Path(given)
-    places = (parent / "shared" / "data" for parent in Path(__file__).resolve().parents)
-    return next((place for place in places if place.is_dir()), None)
-
-
-SHARED = _find()
+SHARED = Path(os.environ["JRECIPE_DATA"]) if "JRECIPE_DATA" in os.environ else None
 needs_shared_data = pytest.mark.skipif(
     SHARED is None or not (SHARED / "pretrained").is_dir(),
-    reason="no folder shared/data above the repository, none in JRECIPE_SHARED_DATA",
+    reason="JRECIPE_DATA does not name a folder with pretrained",
 )
 
 
