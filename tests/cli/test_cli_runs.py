@@ -59,6 +59,7 @@ def test_predictions_of_classes_are_those_of_the_same_training_in_python(tmp_pat
     ]
 
 
+@pytest.mark.slow
 def test_predicted_numbers_are_in_the_units_of_the_table(tmp_path):
     table = write_numbers(tmp_path / "t.csv")
     assert jrecipe("fit", table, *SMALL).code == 0
@@ -207,6 +208,7 @@ def test_inspect_makes_findings_of_values_that_cannot_be_trained_on(tmp_path):
     assert "cut 60/20/20" in result.out
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_gives_the_same_json(tmp_path):
     table = write_classes(tmp_path / "t.csv")
     args = ("check", table, "--only", "B3", "--network", "linear", "--json", "--quiet")

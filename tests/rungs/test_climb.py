@@ -106,6 +106,7 @@ def test_a_ladder_resumes_and_does_not_train_again(tmp_path, climbed, monkeypatc
         jr.ladder(base(), [BLIND], steps=STEPS, out=tmp_path, resume=True, progress=None)
 
 
+@pytest.mark.slow
 def test_all_are_built_upon_where_that_is_asked():
     found = jr.ladder(base(), [BLIND, FASTER], steps=4, seeds=2, keep="all", progress=None)
     assert [step.kept for step in found.steps] == [True, True, True]

@@ -114,6 +114,7 @@ def test_more_parts_than_rows_are_refused():
         jr.fit(small(), 2, accumulate=17)
 
 
+@pytest.mark.slow
 def test_fit_accumulates():
     whole, parts = jr.fit(small(), 20), jr.fit(small(), 20, accumulate=4)
     assert_close(parts.state.params, whole.state.params)
