@@ -18,8 +18,8 @@ class Conv(nn.Module):
     For a loop of your own: XLA's fast convolution on the CPU is not used inside `scan` and `while`
     (jax issue 12868), where `nn.Conv` runs 20 to 35 times slower. Shifted copies of the padded
     input, side by side, turn the same sum into a matrix product, which runs at full speed in a loop
-    and under `vmap`. It takes k * l times the memory of the input. Where jrecipe trains it steps
-    networks with convolutions one update at a time, and there `nn.Conv` is quicker.
+    and under `vmap`. It takes k * l times the memory of the input. jrecipe itself steps networks
+    with convolutions one update at a time on a CPU, where `nn.Conv` does as well.
 
     Parameters have the names, shapes and initialisation of `nn.Conv`, so weights can be exchanged.
 
