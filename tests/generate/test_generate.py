@@ -28,6 +28,7 @@ def generator():
     return fit_generator(points(600, 0), 3, steps=1_500, width=64)
 
 
+@pytest.mark.slow
 def test_what_it_makes_lies_where_the_class_does(generator):
     x, labels = GeneratedSource(generator, count=600).take(np.arange(600))
     np.testing.assert_array_equal(labels, np.arange(600) % 3)
@@ -40,6 +41,7 @@ def test_what_it_makes_lies_where_the_class_does(generator):
         np.testing.assert_allclose(spread, 0.7 / np.sqrt(2), atol=0.1)
 
 
+@pytest.mark.slow
 def test_a_row_is_a_function_of_seed_and_row(generator):
     source = GeneratedSource(generator, count=300, seed=4)
     together = source.take(np.array([7, 299, 0]))
@@ -54,6 +56,7 @@ def test_a_row_is_a_function_of_seed_and_row(generator):
     assert source.take(np.zeros(0, int))[0].shape == (0, 2)
 
 
+@pytest.mark.slow
 def test_values_stay_in_the_range_of_the_data(generator):
     x, _ = points(600, 0)
     made, _ = GeneratedSource(generator).take(np.arange(200))
@@ -96,6 +99,7 @@ def test_arguments_that_do_not_fit(train, more, message):
         fit_generator(train, 3, **more)
 
 
+@pytest.mark.slow
 def test_count_of_at_least_one(generator):
     with pytest.raises(jr.TaskError, match="count of at least 1, got 0"):
         GeneratedSource(generator, count=0)

@@ -113,6 +113,7 @@ def test_all_are_built_upon_where_that_is_asked():
     assert found.task.augment is not None
 
 
+@pytest.mark.slow
 def test_early_stopping_takes_the_best_of_the_way():
     task = small(optimizer=optax.adam(0.5), batch_size=20)
     end, best = (
