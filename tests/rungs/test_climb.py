@@ -106,6 +106,14 @@ def test_a_ladder_resumes_and_does_not_train_again(tmp_path, climbed, monkeypatc
         jr.ladder(base(), [BLIND], steps=STEPS, out=tmp_path, resume=True, progress=None)
 
 
+def test_what_changes_nothing_in_effect_is_undecided_and_not_kept():
+    idle = Rung(name="idle", change=lambda task: task.replace(label_noise=0.1))
+    found = jr.ladder(base(), [idle], steps=4, seeds=2, progress=None)
+    assert found.steps[1].over_below == jr.rungs.Difference(0.0, 0.0, 0.0, "undecided")
+    assert not found.steps[1].kept
+    assert found.task.label_noise is None
+
+
 @pytest.mark.slow
 def test_all_are_built_upon_where_that_is_asked():
     found = jr.ladder(base(), [BLIND, FASTER], steps=4, seeds=2, keep="all", progress=None)

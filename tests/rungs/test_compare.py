@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from strategies import generator, seeds
 
 import jrecipe as jr
@@ -70,6 +71,22 @@ def test_what_both_rungs_share_cancels(seed, shift):
     got = compare(scores(below.val + moved), scores(rung.val + moved))
     want = compare(below, rung)
     np.testing.assert_allclose([got.gain, got.low], [want.gain, want.low], atol=1e-9)
+
+
+def test_where_seeds_agree_the_examples_make_the_interval():
+    gains = np.random.default_rng(0).normal(size=200)
+    found = compare(scores(np.zeros((3, 200))), scores(np.stack([gains] * 3)))
+    error = gains.std(ddof=1) / math.sqrt(200)
+    want = gains.mean() + stats.t.ppf(0.975, 199) * error * np.array([-1, 1])
+    np.testing.assert_allclose([found.low, found.high], want)
+
+
+def test_where_examples_agree_the_seeds_make_the_interval():
+    gains = np.array([0.1, 0.3, 0.2, 0.5])
+    found = compare(scores(np.zeros((4, 50))), scores(np.stack([gains] * 50, axis=1)))
+    error = gains.std(ddof=1) / math.sqrt(4)
+    want = gains.mean() + stats.t.ppf(0.975, 3) * error * np.array([-1, 1])
+    np.testing.assert_allclose([found.low, found.high], want)
 
 
 def test_padding_counts_for_nothing():
