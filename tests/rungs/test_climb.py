@@ -114,10 +114,11 @@ def test_what_changes_nothing_in_effect_is_undecided_and_not_kept():
     assert found.task.label_noise is None
 
 
-@pytest.mark.slow
 def test_all_are_built_upon_where_that_is_asked():
-    found = jr.ladder(base(), [BLIND, FASTER], steps=4, seeds=2, keep="all", progress=None)
-    assert [step.kept for step in found.steps] == [True, True, True]
+    longer = [Rung(name=name, steps=2) for name in ("longer", "longer still")]
+    found = jr.ladder(base(), [BLIND, *longer], steps=2, seeds=1, keep="all", progress=None)
+    assert [step.kept for step in found.steps] == [True] * 4
+    assert [step.scores.steps for step in found.steps] == [2, 2, 4, 8]
     assert found.task.augment is not None
 
 
@@ -197,6 +198,9 @@ def test_shrinking_averages_and_keeps_the_dtype():
     small_pictures = jr.rungs.pictures_of(4).change(task).train.take(np.arange(8))[0]
     assert small_pictures.dtype == np.uint8
     np.testing.assert_array_equal(small_pictures.mean(), (100 * (x > 0)).mean())
+    board = np.tile(200.0 * (np.indices((8, 8)).sum(axis=0) % 2)[None, :, :, None], (8, 1, 1, 1))
+    grey = jr.rungs.pictures_of(4).change(task.replace(train=(np.float32(board), y)))
+    np.testing.assert_allclose(grey.train.take(np.arange(8))[0], 100, atol=30)  # not one of the two
 
 
 def test_parts_of_the_data_are_spread_over_all():
