@@ -203,6 +203,15 @@ def test_shrinking_averages_and_keeps_the_dtype():
     np.testing.assert_allclose(grey.train.take(np.arange(8))[0], 100, atol=30)  # not one of the two
 
 
+def test_a_part_of_a_stream_is_a_stream_of_its_rows():
+    x, y = pictures(60, 1)
+    part = jr.rungs.data_share(0.5).change(base().replace(train=Remote(x, y))).train
+    inputs, targets = part.take(np.array([29, 0, 7]))
+    rows = np.linspace(0, 59, 30).astype(int)[[29, 0, 7]]
+    np.testing.assert_array_equal(inputs, x[rows])
+    np.testing.assert_array_equal(targets, y[rows])
+
+
 def test_parts_of_the_data_are_spread_over_all():
     part = jr.rungs.data_share(0.25).change(base().replace(batch_size=5))
     n = len(base().train)
