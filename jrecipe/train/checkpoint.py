@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -15,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jrecipe.train.checkpoint_record import damage, is_other, misfit, note_files, note_values
 from jrecipe.types import PyTree, TaskError
 
 _ROOM = 2**17  # bytes of a checkpoint besides its arrays
@@ -70,12 +69,14 @@ def save_checkpoint(folder: str | Path, step: int, state: PyTree) -> Path:
 
     path = Path(folder).absolute() / str(step)
     _require_room(path.parent, _ROOM + sum(getattr(x, "nbytes", 8) for x in jax.tree.leaves(state)))
-    _digest_file(path).write_text(json.dumps({"sha256": digest(state)}), encoding="utf-8")
+    plain = _plain(state)
+    note_values(path, plain)
     try:
         with _writer() as writer:
-            writer.save(path, args=ocp.args.PyTreeSave(_plain(state)), force=True)
+            writer.save(path, args=ocp.args.PyTreeSave(plain), force=True)
     except ValueError as error:  # the storage layer reports its write errors as ValueError
         raise OSError(f"could not write the checkpoint {path}: {error}") from error
+    note_files(path)
     return path
 
 
@@ -108,20 +109,6 @@ def _this_process() -> Any:
     return ocp.options.MultiprocessingOptions(
         primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process_{own}"
     )
-
-
-def digest(state: PyTree) -> str:
-    """Returns the SHA-256 of the values, dtypes and shapes of a state's leaves, in order."""
-    found = hashlib.sha256()
-    for leaf in jax.tree.leaves(_plain(state)):
-        array = np.asarray(leaf)
-        found.update(f"{array.dtype} {array.shape};".encode())
-        found.update(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
-    return found.hexdigest()
-
-
-def _digest_file(path: Path) -> Path:
-    return path.with_name(f"{path.name}.json")
 
 
 def _require_room(folder: Path, nbytes: int) -> None:
@@ -167,34 +154,33 @@ def load_checkpoint(folder: str | Path, like: PyTree, step: int | None = None) -
             f"{steps}; name the folder of a run that was saved."
         )
     path = Path(folder).absolute() / str(steps[-1] if step is None else step)
-    target = jax.tree.map(ocp.utils.to_shape_dtype_struct, _plain(like))
+    if said := damage(path):
+        raise TaskError(
+            f"The checkpoint {path} is damaged: {said}; use an earlier one, or another --out."
+        )
+    wanted = _plain(like)
+    if said := misfit(path, wanted):
+        raise TaskError(_foreign(path, said))
+    target = jax.tree.map(ocp.utils.to_shape_dtype_struct, wanted)
     try:
         with _reader() as reader:
             plain = reader.restore(path, target)
     except (ValueError, KeyError, TypeError, OSError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise TaskError(
-            f"The checkpoint {path} does not fit this model and optimizer, or is damaged "
-            f"({first[:200]}); use the task that made it, or another --out."
-        ) from error
+        raise TaskError(_foreign(path, first[:200])) from error
     shapes = jax.tree.map(lambda a, b: np.shape(a) == np.shape(b), target, plain)
     if not all(jax.tree.leaves(shapes)):
         raise TaskError(f"The checkpoint {path} holds arrays of other shapes than this model.")
-    state = _typed(like, plain)
-    if _damaged(path, state):
+    if is_other(path, plain):
         raise TaskError(
             f"The checkpoint {path} is damaged: its values are not those that were saved; use an "
             "earlier one, or another --out."
         )
-    return state
+    return _typed(like, plain)
 
 
-def _damaged(path: Path, state: PyTree) -> bool:
-    """Whether a checkpoint's values differ from those that were saved, as far as that was noted."""
-    try:
-        noted = json.loads(_digest_file(path).read_text(encoding="utf-8"))["sha256"]
-    except FileNotFoundError:
-        return False  # saved by an earlier version
-    except (ValueError, KeyError, TypeError):
-        return True
-    return bool(noted != digest(state))
+def _foreign(path: Path, why: str) -> str:
+    return (
+        f"The checkpoint {path} does not fit this model and optimizer, or is damaged ({why}); use "
+        "the task that made it, or another --out."
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import gc
+import json
 import os
 import random
 import subprocess
@@ -90,14 +92,18 @@ def test_every_file_of_the_newest_checkpoint_may_be_damaged(tmp_path, whole, har
         texts = [str(w.message) for w in caught if "goes on from the one before" in str(w.message)]
         said += bool(texts)
         assert bool(texts) == (folder / "checkpoints" / "16.damaged").exists()
-    assert said >= 2
+    assert said == len(files_of(made / "checkpoints" / "16"))
+    gc.collect()  # a read that was dropped half-way would complain here
 
 
 def test_a_value_that_changed_on_disk_is_noticed(tmp_path, whole):
-    """Also where the file is a whole one: the values have a digest of their own."""
+    """Also where the files are whole ones: the values have a digest of their own."""
     jr.fit(TASK, 16, out=tmp_path, **OPTIONS)
     jr.fit(TASK, 16, seed=1, out=tmp_path / "other", **OPTIONS)
     newest = tmp_path / "checkpoints" / "16"
+    record = newest.with_name("16.json")
+    noted = json.loads(record.read_text())
+    record.write_text(json.dumps({key: noted[key] for key in noted if key != "files"}))
     newest.rename(tmp_path / "gone")
     (tmp_path / "other" / "checkpoints" / "16").rename(newest)
     with pytest.warns(RuntimeWarning, match="not those that were saved"):
@@ -112,6 +118,7 @@ def test_another_task_is_refused_and_nothing_is_set_aside(tmp_path):
     with pytest.raises(jr.TaskError, match="does not fit this model"):
         jr.fit(other, 16, out=tmp_path, resume=True, **OPTIONS)
     assert checkpoint_steps(tmp_path / "checkpoints") == [4, 8]
+    gc.collect()  # a read that was dropped half-way would complain here
 
 
 @pytest.mark.slow
@@ -171,9 +178,12 @@ print("done", run.steps, flush=True)
 """
 
 
-def killed_again_and_again(folder: Path, steps: int, kills: int, seed: int) -> int:
-    """Runs a training in processes that are killed at random moments; returns how many were."""
-    rng, killed = random.Random(seed), 0
+def killed_again_and_again(folder: Path, steps: int, kills: int, rng: random.Random) -> int:
+    """Runs a training in processes that are killed at random moments, until it ends or is left to.
+
+    Returns how many were killed: fewer than `kills` if it came to its end before.
+    """
+    killed = 0
     while True:
         child = subprocess.Popen(
             [sys.executable, "-c", CHILD, str(folder), str(steps)],
@@ -184,7 +194,7 @@ def killed_again_and_again(folder: Path, steps: int, kills: int, seed: int) -> i
                 **os.environ,
                 "JAX_PLATFORMS": "cpu",
                 "PYTHONPATH": os.pathsep.join(sys.path),
-                "JAX_COMPILATION_CACHE_DIR": str(folder.with_name("programs")),
+                "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "programs"),
                 "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             },
         )
@@ -205,15 +215,20 @@ def killed_again_and_again(folder: Path, steps: int, kills: int, seed: int) -> i
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("steps", "kills"), [(400, 3), (6000, 50)])
+@pytest.mark.parametrize(("steps", "kills"), [(400, 3), (3000, 50)])
 def test_a_run_that_is_killed_again_and_again_ends_with_the_bits_of_a_quiet_one(
     tmp_path, steps, kills
 ):
+    """As many runs as it takes to kill so often, for how far one comes depends on the machine."""
     options = {**OPTIONS, "eval_every": 40, "save_every": 10}
     quiet = jr.fit(TASK, steps, **options)
-    killed = killed_again_and_again(tmp_path, steps, kills, seed=steps)
-    assert killed >= min(kills, 50) // 2
-    last = jr.fit(TASK, steps, out=tmp_path, resume=True, **options)
-    assert_identical((last.state, last.best), (quiet.state, quiet.best))
-    assert last.history.rows == quiet.history.rows
+    rng, killed, runs = random.Random(steps), 0, 0
+    while killed < kills:
+        folder = tmp_path / f"run{runs}"
+        killed += killed_again_and_again(folder, steps, kills - killed, rng)
+        runs += 1
+        assert runs <= kills
+        last = jr.fit(TASK, steps, out=folder, resume=True, **options)
+        assert_identical((last.state, last.best), (quiet.state, quiet.best))
+        assert last.history.rows == quiet.history.rows
     assert np.isfinite(last.history["loss"]).all()
