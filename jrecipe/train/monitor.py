@@ -1,8 +1,9 @@
 """A monitor that `fit` can carry: what the weights, gradients and predictions do while they train.
 
-It looks every hundred updates or so, with one more gradient pass and one forward pass, and less
-often where that would take more than 3 % of the time that training takes, compilation aside. It
-changes nothing: the updates of a run with and without it are the same to the bit.
+It looks before the first update, after a hundred, and every hundred or so from there, with one more
+gradient pass and one forward pass, and less often where that would take more than 3 % of the time
+that training takes, compilation aside. It changes nothing: the updates of a run with and without it
+are the same to the bit.
 """
 
 from __future__ import annotations
@@ -95,14 +96,8 @@ class Monitor:
         self._begun: float | None = None
 
     def begin(self, step: int, state: Any) -> dict[str, float]:
-        """Looks at the state before training, twice: the first look compiles, one is timed."""
-        self._look(step, state)
-        self.looks.clear()
-        self._last = {}
-        start = time.perf_counter()
-        row = self._look(step, state)
-        self._cost = time.perf_counter() - start
-        return row
+        """Looks at the state before training, which compiles: the time of later looks counts."""
+        return self._look(step, state)
 
     def due(self, step: int) -> bool:
         """Whether enough updates, and enough time, have passed since the last look."""

@@ -21,6 +21,7 @@ from types import TracebackType
 import jax
 
 from jrecipe.train.checkpoint import checkpoint_steps, load_checkpoint, save_checkpoint
+from jrecipe.train.checkpoint_record import record_file
 from jrecipe.train.history import History
 from jrecipe.train.state import copy_state
 from jrecipe.types import PyTree, TaskError
@@ -178,7 +179,7 @@ def _remove(path: Path) -> None:
     gone = path.with_name(f"{path.name}.removed")
     path.rename(gone)
     shutil.rmtree(gone, ignore_errors=True)
-    path.with_name(f"{path.name}.json").unlink(missing_ok=True)
+    record_file(path).unlink(missing_ok=True)
 
 
 def load_newest(folder: Path, like: PyTree) -> Saved | None:
