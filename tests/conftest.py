@@ -12,6 +12,14 @@ jax.config.update("jax_num_cpu_devices", 2)  # so that sharding is tested on any
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Tests compile far more than they compute; the tests that start `jrecipe` as a process optimise.
 jax.config.update("jax_disable_most_optimizations", True)
+if jax.__version_info__ < (0, 11):  # halves the time to compile; later versions lack it
+    _flags = os.environ.get("XLA_FLAGS")
+    os.environ["XLA_FLAGS"] = f"{_flags or ''} --xla_cpu_use_fusion_emitters=false"
+    jax.devices()  # reads the flags
+    if _flags is None:
+        del os.environ["XLA_FLAGS"]  # processes that tests start are as a user's
+    else:
+        os.environ["XLA_FLAGS"] = _flags
 
 _QUICK = {
     "deadline": None,
