@@ -17,6 +17,8 @@ import numpy as np
 import optax
 
 from jrecipe import losses, metrics
+from jrecipe.augment.fields import has_fields
+from jrecipe.augment.fields import validate as validate_fields
 from jrecipe.data.source import as_source, in_memory, nbytes
 from jrecipe.models.adapt import as_model
 from jrecipe.types import Augment, Batch, Key, LossFunction, Model, PyTree, Source, TaskError
@@ -203,6 +205,8 @@ def read(source: Source, limit: int | None = None) -> tuple[PyTree, PyTree]:
 def validate_values(task: Task, limit: int = 100_000) -> None:
     """Looks at the values of every split: finite inputs, targets that loss and outputs fit (A2).
 
+    Where there is an augmentation, masks, boxes and key points fit their pictures as well (D2).
+
     Args:
       task: the task to look at.
       limit: rows read per split; a larger split is sampled evenly, and one that is not in memory
@@ -232,6 +236,9 @@ def validate_values(task: Task, limit: int = 100_000) -> None:
                         f"{split} {what}{where} have NaN or infinity in {int(bad.sum())} of "
                         f"{len(leaf)} rows, first in row {row}; drop or impute these rows."
                     )
+        batch = Batch(inputs, targets, np.ones(len(rows), np.float32))
+        if split == "train" and task.augment is not None and has_fields(batch):
+            validate_fields(batch, "Task.augment")
         if isinstance(task.loss, losses.Loss):
             several = split == "train"  # a small held-out split may lack a class
             task.loss.validate(targets, f"{split} targets", shape, several=several)

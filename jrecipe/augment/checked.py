@@ -7,8 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jrecipe.augment.fields import FIELDS, validate
-from jrecipe.augment.pictures import last_name
+from jrecipe.augment.fields import has_fields, validate
 from jrecipe.types import Augment, Batch, Key, PyTree, TaskError
 
 
@@ -38,11 +37,11 @@ def checked(augment: Augment, *, soft_targets: bool = False) -> Augment:
     """
 
     def apply(key: Key, batch: Batch) -> Batch:
-        if _has_fields(batch):
+        if has_fields(batch):
             validate(batch, "augment")
         changed = augment(key, batch)
         require_kept("augment", batch, changed, soft_targets=soft_targets)
-        if _has_fields(changed):
+        if has_fields(changed):
             validate(changed, "augment")
         return changed
 
@@ -92,8 +91,3 @@ def _leaves(batch: Batch) -> dict[str, PyTree]:
 
 def _layout(shape: tuple[int, ...], dtype: Any) -> str:
     return f"{dtype}[{','.join(map(str, shape))}]"
-
-
-def _has_fields(batch: Batch) -> bool:
-    leaves = jax.tree_util.tree_leaves_with_path((batch.inputs, batch.targets))
-    return any(last_name(path) in FIELDS for path, _ in leaves)

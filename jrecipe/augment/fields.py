@@ -21,12 +21,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe.augment.numbers import is_concrete
-from jrecipe.augment.pictures import last_name, pictures_of
+from jrecipe.augment.pictures import IMAGE, last_name, pictures_of
 from jrecipe.types import Array, Batch, PyTree, TaskError
 
 FIELDS = ("mask", "boxes", "keypoints", "boxes_valid", "keypoints_valid")
 Path = tuple[Any, ...]
 Change = Callable[[Array], Array]
+
+
+def has_fields(batch: Batch) -> bool:
+    """Whether a batch has pictures, and beside them something that moves with them."""
+    leaves = jax.tree_util.tree_leaves_with_path(batch.inputs)
+    pictures = [x for path, x in leaves if len(leaves) == 1 or last_name(path) == IMAGE]
+    beside = jax.tree_util.tree_leaves_with_path((batch.inputs, batch.targets))
+    return any(np.ndim(x) == 4 for x in pictures) and any(
+        last_name(path) in FIELDS for path, _ in beside
+    )
 
 
 def fields_of(batch: Batch, name: str = "augment") -> dict[Path, tuple[str, Array]]:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from jrecipe import losses
+from jrecipe.augment.checked import require_kept
 from jrecipe.train.gradient import BatchLoss, accumulated_gradient, whole_gradient
 from jrecipe.train.gradient_norm import gradient_norm
 from jrecipe.train.loss_scaling import all_finite, keep_if, loss_scale
@@ -36,13 +37,18 @@ def make_loss_fn(model: Model, loss: LossFunction, augment: Augment | None = Non
 
     Returns:
       `(params, model_state, batch, key) -> (value float32[b], weight float32[b], model_state)`.
+
+    Raises:
+      TaskError: from the loss, while tracing, if `augment` returns no `Batch`, or changes its
+        structure, shapes or dtypes; targets may become soft.
     """
 
     def loss_fn(
         params: PyTree, model_state: PyTree, batch: Batch, key: Key
     ) -> tuple[Array, Array, PyTree]:
         if augment is not None:
-            batch = augment(jax.random.fold_in(key, 0), batch)
+            given, batch = batch, augment(jax.random.fold_in(key, 0), batch)
+            require_kept("augment", given, batch, soft_targets=True)
         outputs, model_state = model.apply(
             params, model_state, batch.inputs, key=jax.random.fold_in(key, 1), train=True
         )
