@@ -14,9 +14,10 @@ from jrecipe.checks.context import Budget
 from jrecipe.data.splits import Splits
 from jrecipe.recipe.checked import facts, require_task
 from jrecipe.recipe.dish import Dish, PlannedDish, dish_of
+from jrecipe.recipe.effort import effort_of, lightened
 from jrecipe.recipe.plan import target_scale
 from jrecipe.recipe.predictions import look_at_predictions
-from jrecipe.recipe.stages import Effort, overfit, prepare, regularise, train_finally
+from jrecipe.recipe.stages import overfit, prepare, regularise, train_finally
 from jrecipe.report import Report, Section
 from jrecipe.task import Task, validate_values
 from jrecipe.train.clock import Clock
@@ -87,7 +88,7 @@ def cook(
     """
     if not isinstance(what, Splits):
         require_task(what)
-    dish = dish_of(what)
+    dish, lighter = lightened(dish_of(what))
     if human is not None:
         raise_if_wrong(human, len(dish.task.val))
     say = show or (lambda text: None)
@@ -128,7 +129,7 @@ def cook(
         checked = dish.task if human is None else dish.task.replace(human=human)
         context = Context(checked, seed, budget)
         notes = what.notes if isinstance(what, Splits) else ()
-        sections.append(Section(title="The data", text=(_sizes(dish.task), *notes)))
+        sections.append(Section(title="The data", text=(_sizes(dish.task), *notes, *lighter)))
         for stage in ("inspect", "skeleton"):
             findings += run_checks(
                 context,
@@ -140,7 +141,7 @@ def cook(
                 return serve(stage)
         dish, section = prepare(dish, context, tuple(findings))
         sections.append(section)
-        effort = Effort.of(dish.task)
+        effort = effort_of(dish.task)
         say("Overfit: capacity grows until the training loss is near its floor")
         dish, base, finding, section = overfit(dish, effort)
         findings.append(finding)
@@ -153,11 +154,10 @@ def cook(
         )
         findings.append(finding)
         sections.append(section)
-        dish = dish.stretched(effort.final)
-        say(f"The final run: {effort.final} updates")
-        fit = train_finally(
-            dish.task, effort.final, seed, out=out, resume=resume, progress=progress
-        )
+        final = effort_of(dish.task).final
+        dish = dish.stretched(final)
+        say(f"The final run: {final} updates")
+        fit = train_finally(dish.task, final, seed, out=out, resume=resume, progress=progress)
         if fit.interrupted:
             return serve()
         say("The test split, once")

@@ -63,6 +63,9 @@ class Dish(Protocol):
     def bigger(self) -> Dish | None:
         """The same with about twice the capacity, None if it cannot grow."""
 
+    def lighter(self) -> Dish | None:
+        """The same with about half the capacity, None if it is the user's own or at its least."""
+
     def well(self) -> Dish:
         """The same with its final bias initialised from the targets, where possible (B5)."""
 
@@ -112,6 +115,12 @@ class PlannedDish:
     def bigger(self) -> PlannedDish | None:
         """The same with twice the width."""
         return None if self.plan.network == "linear" else self._with(width=2 * self.plan.width)
+
+    def lighter(self) -> PlannedDish | None:
+        """The same with half the width, of convolutions."""
+        if self.plan.network != "convnet" or self.plan.width <= 8:
+            return None
+        return self._with(width=self.plan.width // 2)
 
     def well(self) -> PlannedDish:
         """The same with its final bias from the targets."""
@@ -187,6 +196,10 @@ class TaskDish:
             return None
         model = copies(self.given.model, 2 * self.copies)
         return TaskDish(self.given, self.task.replace(model=model), 2 * self.copies)
+
+    def lighter(self) -> TaskDish | None:
+        """None: the user's network is the user's."""
+        return None
 
     def well(self) -> TaskDish:
         """The same with its final bias from the targets, if there is one to set."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from jrecipe.checks import Context, Finding, Suspect, Verdict
 from jrecipe.checks.arms import Controls
 from jrecipe.figures import Bars, Curves, Table
 from jrecipe.recipe.dish import Dish
+from jrecipe.recipe.effort import Effort, effort_of
 from jrecipe.report import Section
 from jrecipe.task import Task, head_shape, read
 from jrecipe.train.fitted import Fit
@@ -24,34 +24,6 @@ SIZES = 3  # how often capacity may double
 NEAR = 0.03  # share of the way to the floor that may remain
 # Checks whose pictures a reader should see, also when they passed.
 _SHOWN = ("before-net", "init-well", "blank-inputs", "overfit-one-batch", "prediction-dynamics")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Effort:
-    """How long the stages train; a function of the size of the data alone.
-
-    Attributes:
-      rung: updates of each seed, for each size of the network and for each rung.
-      final: updates of the final run.
-      seeds: arms of each rung.
-    """
-
-    rung: int
-    final: int
-    seeds: tuple[int, ...] = (1, 2, 3)
-
-    @classmethod
-    def of(cls, task: Task) -> Effort:
-        """Returns 25 epochs for a rung and 100 for the final run, within limits."""
-        epoch = math.ceil(len(task.train) / task.batch_size)
-
-        def within(epochs: int, low: int, high: int) -> int:
-            return 10 * math.ceil(min(max(epochs * epoch, low), high) / 10)
-
-        return cls(
-            rung=within(25, 300, 1500),
-            final=within(100, 600, 4000),
-        )
 
 
 def best_rate(controls: Controls) -> float:
@@ -98,6 +70,7 @@ def overfit(dish: Dish, effort: Effort) -> tuple[Dish, SeedRuns, Finding, Sectio
     lines: dict[str, np.ndarray] = {}
     uninformed, floor = _range(dish.task)
     current: Dish | None = dish
+    limit = "noise in the targets, or too few updates"
     while current is not None and len(tried) < SIZES:
         runs = current.train(effort.seeds, effort.rung)
         loss = float(runs.train_end.mean())
@@ -108,6 +81,9 @@ def overfit(dish: Dish, effort: Effort) -> tuple[Dish, SeedRuns, Finding, Sectio
         if left <= NEAR:
             break
         current = current.bigger()
+        if current is not None and effort_of(current.task).bounded:
+            limit = f"{current.size} is more work than a run of this effort has"
+            break
     loss, chosen, chosen_runs = min(tried, key=lambda one: one[0])
     left = (loss - floor) / max(uninformed - floor, 1e-12)
     evidence = {"train_loss": loss, "floor": floor, "uninformed": uninformed, "left": left}
@@ -117,7 +93,7 @@ def overfit(dish: Dish, effort: Effort) -> tuple[Dish, SeedRuns, Finding, Sectio
         verdict = Verdict.PASSED
         said = (
             f"No size reached the floor {floor:.3g}; the best, {chosen.size}, leaves {left:.0%} of "
-            f"the way (training loss {loss:.3g}): noise in the targets, or too few updates"
+            f"the way (training loss {loss:.3g}): {limit}"
         )
     else:
         verdict, said = Verdict.FAILED, f"No size learns the training set (loss {loss:.3g})"

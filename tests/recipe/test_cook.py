@@ -11,7 +11,7 @@ import jrecipe as jr
 from jrecipe.checks import CHECKS
 from jrecipe.data import ArraySource
 from jrecipe.data.splits import Splits
-from jrecipe.recipe import stages
+from jrecipe.recipe import cooked, effort, stages
 from jrecipe.recipe.cooked import raise_if_wrong
 from jrecipe.recipe.plan import Plan, build_task
 
@@ -31,10 +31,11 @@ def iris():
 @pytest.fixture(scope="module")
 def small_effort():
     """Shorter stages: what is tested is the way through them."""
-    effort = stages.Effort(rung=60, final=120, seeds=(1, 2))
+    few = effort.Effort(rung=60, final=120, seeds=(1, 2))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages.Effort, "of", classmethod(lambda cls, task: effort))
-        yield effort
+        for module in (cooked, effort, stages):
+            patch.setattr(module, "effort_of", lambda task: few)
+        yield few
 
 
 @pytest.fixture(scope="module")

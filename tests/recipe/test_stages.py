@@ -8,8 +8,9 @@ import pytest
 
 from jrecipe.checks import Verdict
 from jrecipe.recipe.dish import Rung
+from jrecipe.recipe.effort import Effort
 from jrecipe.recipe.predictions import confusion
-from jrecipe.recipe.stages import Effort, best_rate, keeps, regularise
+from jrecipe.recipe.stages import best_rate, keeps, regularise
 from jrecipe.train.seeds import SeedRuns
 
 
@@ -121,15 +122,6 @@ def test_the_rate_with_the_lowest_validation_loss_is_taken():
 def test_a_tie_leaves_the_rate_and_a_single_arm_has_no_choice():
     assert best_rate(controls(real=1.0, slow=1.0, fast=1.0)) == 1.0
     assert best_rate(controls(real=1.0)) == 1.0
-
-
-def test_effort_depends_on_the_data_alone_and_stays_within_limits():
-    small = Effort.of(SimpleNamespace(train=range(10), batch_size=10))
-    large = Effort.of(SimpleNamespace(train=range(10**7), batch_size=64))
-    assert small.rung == 300
-    assert large.rung == 1500
-    assert small.final <= large.final == 4000
-    assert small.rung % 10 == 0
 
 
 def test_confusion_counts_labels_by_answers():
