@@ -285,7 +285,14 @@ def draw(rows: Sequence[dict[str, Any]], limit: float) -> Figure:
     left.set_xlabel("accuracy, %, with 95 % interval")
     left.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     right.axvline(limit, color=GREY, linestyle="--", linewidth=1.2)
-    right.annotate(f"limit {limit:g}", (limit, 1), xycoords=("data", "axes fraction"), ha="center")
+    right.annotate(
+        f"limit {limit:g}",
+        (limit, 1),
+        (0, 4),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="center",
+    )
     for place, row in enumerate(rows):
         norms = row["norm_of_seeds"]
         right.plot(norms, [place] * len(norms), "D", color=BLUE, alpha=0.6, markeredgewidth=0)
