@@ -34,7 +34,7 @@ from jrecipe.rungs import Difference, Scores, compare
 
 LIMIT = 5.0  # of the norm (H4)
 # A limit that nothing reaches. At this rate training is chaotic: compiled without max-norm a run is
-# rounded otherwise, and ends up to a percentage point away though no unit reached the limit.
+# rounded otherwise and ends elsewhere, though no unit reached the limit.
 NO_LIMIT = 1e9
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#707070"
 RATE, MOMENTUM = 0.1, 0.9  # large, as max-norm was meant for (Srivastava et al., 2014, section 5.1)
