@@ -67,6 +67,8 @@ def test_one_label_in_ten_is_wrong_and_seeds_draw_other_points():
     train, val = (source.take(np.arange(200))[0] for source in (task.train, task.val))
     assert not (train[:, None] == val[None]).all(axis=-1).any()
     assert not (points == train).any()
+    far = [np.linalg.norm(part, axis=1) for part in (train, val)]
+    assert abs(np.corrcoef(*far)[0, 1]) < 0.3  # drawn by themselves
 
 
 def test_without_noise_the_spirals_stay_apart(monkeypatch):
@@ -84,6 +86,7 @@ def test_the_picture_shows_every_state_and_is_small(states, tmp_path):
         title = panel.get_title()
         assert title.startswith(f"{each.state.name}: ")
         assert f"training {100 * each.train:.0f} %, validation {100 * each.val:.0f} %" in title
+        assert panel.images[0].origin == "lower"
         shown = np.asarray(panel.images[0].get_array())
         middle = each.logits(np.zeros((1, 2), np.float32))[0]
         assert shown[100, 100] == pytest.approx(1 / (1 + np.exp(-middle)), abs=1e-4)
