@@ -56,7 +56,7 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(width=4, train=500, val=200, epochs=2, batch=50),
-    "cpu": Scale(width=8, train=4_000, val=2_000, epochs=24, batch=100),
+    "cpu": Scale(width=6, train=3_000, val=4_000, epochs=24, batch=32),
     "full": Scale(width=64, train=45_000, val=5_000, epochs=60),
 }
 
@@ -135,18 +135,18 @@ def rungs(scale: Scale) -> list[Rung]:
     return [
         rung("random erasing", augment=erase),
         rung("BatchNorm", model=Net(scale.width, norm=True)),
-        rung("dropout", model=Net(scale.width, norm=True, dropout=0.3)),
+        rung("dropout", model=Net(scale.width, norm=True, dropout=0.2)),
         rung("L2 of 1e-5", optimizer=optax.chain(l2, optax.adam(RATE))),
         rung("flip and crop", augment=flipped),
         rung("falling rate", optimizer=optax.chain(l2, optax.adam(falling))),
         rung(
             "twice the width, rotation",
             together=True,
-            model=Net(wide, norm=True, dropout=0.3),
+            model=Net(wide, norm=True, dropout=0.2),
             augment=more,
         ),
-        rung("skip connections", model=Net(wide, norm=True, dropout=0.3, skip=True)),
-        rung("twice the width again", model=Net(widest, norm=True, dropout=0.3, skip=True)),
+        rung("skip connections", model=Net(wide, norm=True, dropout=0.2, skip=True)),
+        rung("twice the width again", model=Net(widest, norm=True, dropout=0.2, skip=True)),
     ]
 
 
@@ -211,7 +211,7 @@ def main() -> None:
             resume=given.resume,
         )
     except jr.TaskError as error:
-        parser.error(str(error))
+        parser.error(str(error).replace("resume=True", "--resume"))
     print(f"\n{ladder.markdown()}\n")
     first, last = ladder.steps[0], ladder.steps[-1]
     gain = last.over_base
