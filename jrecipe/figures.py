@@ -99,6 +99,27 @@ class Bars:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Histograms:
+    """Small histograms side by side, each on an axis of its own; heights are roots of the counts.
+
+    Attributes:
+      title: one line.
+      counts: n times float[bins], not negative.
+      edges: n times float[bins + 1], rising evenly.
+      captions: n short texts; shown as text, never as markup.
+      notes: n short texts below, empty ones left out.
+      good: bool per histogram; those that are not are marked.
+    """
+
+    title: str
+    counts: Sequence[Numbers]
+    edges: Sequence[Numbers]
+    captions: Sequence[str]
+    notes: Sequence[str] = ()
+    good: Sequence[bool] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
     """Text in rows and columns, for what is read rather than seen.
 
@@ -113,4 +134,4 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-Figure = Curves | Pictures | Matrix | Bars | Table
+Figure = Curves | Pictures | Matrix | Bars | Histograms | Table
