@@ -133,5 +133,10 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
 
+    def markdown(self) -> str:
+        """Returns header and rows as a table in Markdown, without the title."""
+        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
 
 Figure = Curves | Pictures | Matrix | Bars | Histograms | Table

@@ -17,7 +17,7 @@ from jrecipe import losses
 from jrecipe.checks.inside_filters import Filters, first_filters
 from jrecipe.checks.inside_judge import judge_inside
 from jrecipe.checks.inside_layers import LayerInside, measure_layers
-from jrecipe.checks.inside_shown import drawn, markdown, table
+from jrecipe.checks.inside_shown import drawn, table
 from jrecipe.checks.network_layers import model_layers, predictor_layers
 from jrecipe.checks.parameter_paths import by_path
 from jrecipe.checks.result import Finding, Verdict
@@ -64,12 +64,12 @@ class Inside:
         return table(self.layers, self.gradients, most)
 
     def figures(self) -> tuple[Figure, ...]:
-        """Returns table, histograms (12 layers at most) and first-layer filters (20 at most)."""
+        """Returns table, histograms (12 layers at most) and first-layer filters (18 at most)."""
         return drawn(self.layers, self.gradients, self.filters)
 
     def markdown(self) -> str:
         """Returns the whole table as Markdown."""
-        return markdown(self.table())
+        return self.table().markdown()
 
     def __str__(self) -> str:
         head = f"{self.task}: {len(self.layers)} layers on {self.rows} {self.split} examples"

@@ -75,7 +75,7 @@ def as_pictures(filters: np.ndarray) -> np.ndarray:
     """
     top = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
     shown = 0.5 + filters / (2 * np.where(top > 0, top, 1.0))
-    return shown.astype(np.float32)  # type: ignore[no-any-return]
+    return shown.astype(np.float32)
 
 
 def noise(filters: np.ndarray) -> float:

@@ -99,15 +99,16 @@ def _stuck(layer: LayerInside) -> tuple[str, str, Suspect]:
     """Returns finding, remedy and suspect of a layer that is off or saturated."""
     if layer.dead >= DEAD:
         why = f"{layer.dead:.0%} of its {layer.units} units are 0 for every example"
-        finding = f"Dead units behind {layer.path}: {why}."
-        remedy = "Lower the learning rate, start biases at 0, or use an activation that never goes "
-        remedy += "flat."
-        return finding, remedy, Suspect(
-            cause="dead-units", component="model", where=layer.path, why=why
+        return (
+            f"Dead units behind {layer.path}: {why}.",
+            "Lower the learning rate, start biases at 0, or use an activation that never goes "
+            "flat.",
+            Suspect(cause="dead-units", component="model", where=layer.path, why=why),
         )
-    why = f"{layer.saturated:.0%} of its {layer.units} units are at a limit for nearly every example"
-    finding = f"Saturated units behind {layer.path}: {why}, and pass almost no gradient."
-    remedy = "Initialise smaller, lower the learning rate, or normalise what enters this layer."
-    return finding, remedy, Suspect(
-        cause="init-scale", component="init", where=layer.path, why=why
+    share = f"{layer.saturated:.0%} of its {layer.units} units"
+    why = f"{share} are at a limit for nearly every example"
+    return (
+        f"Saturated units behind {layer.path}: {why}, and pass almost no gradient.",
+        "Initialise smaller, lower the learning rate, or normalise what enters this layer.",
+        Suspect(cause="init-scale", component="init", where=layer.path, why=why),
     )

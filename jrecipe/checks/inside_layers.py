@@ -26,6 +26,7 @@ SAMPLED = 2**18  # values of one layer that its histogram counts; all count in e
 AT_LIMIT = 0.99  # |tanh|; a logistic is as far from its limits at 0.005 and 0.995
 NEARLY_ALL = 0.95  # share of the examples for which a saturated unit is at a limit
 Kind = Literal["relu", "tanh", "logistic", "silu", "gate", "linear"]
+_Entry = tuple[str, Kind, int, bool]  # path, kind, number of the value, whether a layer follows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,49 +69,45 @@ def measure_layers(layers: Layers) -> tuple[LayerInside, ...]:
     Source: Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", 2010, section 3, for histograms of activations and saturation layer by layer.
     """
-    entries = _entries(layers)
+    entries, program = _entries(layers), layers.program
     if not entries:
         return ()
 
     def measure(arguments: list[Array]) -> list[tuple[Array, ...]]:
-        values = layers.program.run(arguments, {value for _, _, value, _ in entries})
+        values = program.run(arguments, {value for _, _, value, _ in entries})
         return [_measured(kind, values[value]) for _, kind, value, _ in entries]
 
     measured = jax.device_get(jit_once(measure)(layers.arguments))
     return tuple(
-        LayerInside(
-            path=path,
-            kind=kind,
-            units=int(layers.program.shapes[value].shape[-1:][0])
-            if layers.program.shapes[value].shape
-            else 1,
-            counts=counts.astype(np.int64),
-            edges=np.linspace(float(low), float(high), BINS + 1),
-            mean=float(mean),
-            deviation=float(deviation),
-            dead=float(dead),
-            saturated=float(saturated),
-            followed=followed,
-        )
-        for (path, kind, value, followed), (
-            counts,
-            low,
-            high,
-            mean,
-            deviation,
-            dead,
-            saturated,
-        ) in zip(entries, measured, strict=True)
+        _layer(entry, program.shapes[entry[2]].shape, numbers)
+        for entry, numbers in zip(entries, measured, strict=True)
     )
 
 
-def _entries(layers: Layers) -> list[tuple[str, Kind, int, bool]]:
+def _layer(entry: _Entry, shape: tuple[int, ...], numbers: tuple[np.ndarray, ...]) -> LayerInside:
+    path, kind, _, followed = entry
+    counts, low, high, mean, deviation, dead, saturated = numbers
+    return LayerInside(
+        path=path,
+        kind=kind,
+        units=shape[-1] if len(shape) > 1 else 1,
+        counts=counts.astype(np.int64),
+        edges=np.linspace(float(low), float(high), BINS + 1),
+        mean=float(mean),
+        deviation=float(deviation),
+        dead=float(dead),
+        saturated=float(saturated),
+        followed=followed,
+    )
+
+
+def _entries(layers: Layers) -> list[_Entry]:
     """Returns (path, kind, number of the value, whether a layer follows), in network order."""
     program, flow = layers.program, layers.flow
     readers = _readers(program)
-    moving = _from_inputs(program, layers)
+    moving = _moving(program, layers)
     followed = frozenset().union(*(product.given.near for product in flow.products))
-    found: list[tuple[str, Kind, int, bool]] = []
+    found: list[_Entry] = []
     shown = set()
     for unit in flow.units:
         kind, value = _used(program, readers, moving, unit)
@@ -158,8 +155,8 @@ def _readers(program: Program) -> dict[int, list[Step]]:
     return readers
 
 
-def _from_inputs(program: Program, layers: Layers) -> set[int]:
-    """Returns the numbers of the values that depend on the first products of the network."""
+def _moving(program: Program, layers: Layers) -> set[int]:
+    """Returns the numbers of the values that the network's products go into."""
     moving = {product.value_out for product in layers.flow.products}
     for step in program.steps:
         if moving.intersection(step.operands):

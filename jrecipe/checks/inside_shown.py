@@ -10,13 +10,11 @@ from jrecipe.checks.inside_judge import is_bad
 from jrecipe.checks.inside_layers import LayerInside
 from jrecipe.figures import Figure, Histograms, Pictures, Table
 
-MOST_LAYERS, MOST_FILTERS = 12, 20
+MOST_LAYERS, MOST_FILTERS = 12, 18
 COLUMNS = ("layer", "activation", "units", "mean", "deviation", "dead", "saturated", "gradient")
 
 
-def worst_first(
-    layers: Sequence[LayerInside], gradients: Mapping[str, float]
-) -> list[LayerInside]:
+def worst_first(layers: Sequence[LayerInside], gradients: Mapping[str, float]) -> list[LayerInside]:
     """Sorts layers: bad ones in network order, the others by share stuck, then by gradient."""
 
     def badness(layer: LayerInside) -> tuple[float, ...]:
@@ -50,7 +48,7 @@ def table(
             f"{layer.deviation:.3g}",
             f"{100 * layer.dead:.0f} %" if layer.kind == "relu" else "–",
             f"{100 * layer.saturated:.0f} %" if layer.kind in ("tanh", "logistic") else "–",
-            f"{gradients[layer.path]:.1e}" if layer.path in gradients else "–",
+            _rate(gradients.get(layer.path, math.nan)),
         )
         for layer in ordered[:most]
     ]
@@ -97,10 +95,10 @@ def drawn(
     return tuple(figures)
 
 
-def markdown(table: Table) -> str:
-    """Returns a table as Markdown."""
-    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def _rate(rate: float) -> str:
+    if math.isnan(rate):
+        return "–"
+    return f"{rate:.1e}" if rate else "0"
 
 
 def _left_out(count: int) -> str:

@@ -47,12 +47,12 @@ def _svg(counts: np.ndarray, edges: np.ndarray, caption: str) -> str:
     zero = ""
     if edges[0] < 0 < edges[-1]:
         at = -edges[0] / (edges[-1] - edges[0]) * _WIDTH
-        zero = f'<path d="M{at:.4g} 0V{_HEIGHT:g}" stroke="var(--jr-grid, #8884)"/>'
+        zero = f'<path d="M{at:.4g} 0V{_HEIGHT:g}" stroke="#888" stroke-dasharray="3 2"/>'
     label = escape(f"Histogram of {caption}: {low} to {high}", quote=True)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:g} {_HEIGHT + 1:g}" '
-        f'role="img" aria-label="{label}">{zero}'
-        f'<path d="M0 {_HEIGHT:g}{steps}V{_HEIGHT:g}Z" fill="currentColor"/>'
+        f'role="img" aria-label="{label}">'
+        f'<path d="M0 {_HEIGHT:g}{steps}V{_HEIGHT:g}Z" fill="currentColor"/>{zero}'
         f'<path d="M0 {_HEIGHT + 0.5:g}H{_WIDTH:g}" stroke="var(--jr-grid, #8884)"/></svg>'
         f'<span class="jr-range"><i>{low}</i><i>{high}</i></span>'
     )
