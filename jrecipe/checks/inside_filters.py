@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -99,11 +100,21 @@ def noise(filters: np.ndarray) -> float:
 def _picture(
     first: Product, kernel: np.ndarray, shape: tuple[int, ...] | None, layers: Layers
 ) -> tuple[int, int, int] | None:
-    """Returns [h, w, c] of the pictures that a dense layer sees as rows of numbers, else None."""
+    """Returns [h, w, c] of the pictures that a dense layer sees as rows of numbers, else None.
+
+    They are the inputs, or square patches of them as in a vision transformer.
+    """
     if first.kind != "dot_general" or kernel.ndim != 2 or shape is None or len(shape) not in (3, 4):
         return None
     h, w, c = (*shape[1:], 1) if len(shape) == 3 else shape[1:]
     square = len(shape) == 4 or h == w  # [b, time, features] is no picture
-    if not square or min(h, w) < 3 or kernel.shape[0] != h * w * c or first.value_in < 0:
+    seen = layers.program.shapes[first.value_in].shape if first.value_in >= 0 else ()
+    if not square or min(h, w) < 3 or seen[-1:] != kernel.shape[:1]:
         return None
-    return (h, w, c) if layers.program.shapes[first.value_in].shape[-1] == h * w * c else None
+    if seen[-1] == h * w * c:
+        return h, w, c
+    side = math.isqrt(seen[-1] // c)
+    grid = (h // side, w // side) if side > 1 else ()
+    patches = seen[-1] == side * side * c and (h % side, w % side) == (0, 0)
+    tiled = patches and seen[1:-1] in (grid, (math.prod(grid),))
+    return (side, side, c) if tiled else None

@@ -1,8 +1,9 @@
 """What comes out of each layer of a network on a batch: histogram, dead and saturated units (D13).
 
 The layers are read from the program of the network (`network_layers`), whatever framework it was
-written in: an entry for each activation function of a known kind that stands behind a layer, and
-for each layer without one what it makes, its bias added. All are measured in one compiled program.
+written in: an entry for each activation function of a known kind that stands behind a layer (where
+residual branches meet, the last of them), and for each layer without one what it makes, its bias
+added. All are measured in one compiled program.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jrecipe.checks.data_flow import Unit
+from jrecipe.checks.data_flow import Product, Unit
 from jrecipe.checks.network_layers import Layers
 from jrecipe.checks.program_walk import Program, Step
 from jrecipe.train.compiled import jit_once
@@ -110,16 +111,25 @@ def _entries(layers: Layers) -> list[_Entry]:
     found: list[_Entry] = []
     shown = set()
     for unit in flow.units:
-        kind, value = _used(program, readers, moving, unit)
         last = max(unit.after)
-        if unit.directly:
-            shown.add(last)
+        if not (unit.directly or _is_alike(program, unit, flow.products[last])):
+            continue
+        kind, value = _used(program, readers, moving, unit)
+        shown.add(last)
         found.append((flow.products[last].path, kind, value, bool(unit.after & followed)))
     for i, product in enumerate(flow.products):
         if i not in shown and product.value_out >= 0:
             value = _with_bias(readers, moving, product.value_out)
             found.append((product.path, "linear", value, i in followed))
     return sorted(found, key=lambda entry: entry[2])
+
+
+def _is_alike(program: Program, unit: Unit, product: Product) -> bool:
+    """Whether a ReLU has the layer's units; one that keeps variances of a norm above 0 has not."""
+    shapes = program.shapes
+    made = shapes[product.value_out].shape if product.value_out >= 0 else (0,)
+    found = shapes[unit.value].shape
+    return (len(found), found[-1:]) == (len(made), made[-1:])
 
 
 def _used(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from jrecipe.checks.inside_filters import Filters
-from jrecipe.checks.inside_judge import is_bad
+from jrecipe.checks.inside_judge import VANISHED, bad_layers, reach
 from jrecipe.checks.inside_layers import LayerInside
 from jrecipe.figures import Figure, Histograms, Pictures, Table
 
@@ -16,9 +16,10 @@ COLUMNS = ("layer", "activation", "units", "mean", "deviation", "dead", "saturat
 
 def worst_first(layers: Sequence[LayerInside], gradients: Mapping[str, float]) -> list[LayerInside]:
     """Sorts layers: bad ones in network order, the others by share stuck, then by gradient."""
+    bad = {id(layer) for layer in bad_layers(layers, gradients)}
 
     def badness(layer: LayerInside) -> tuple[float, ...]:
-        if is_bad(layer):  # the first in the network explains those behind
+        if id(layer) in bad:
             return 0.0, 0.0, 0.0
         stuck = max(layer.dead, layer.saturated) if layer.followed else 0.0
         gradient = gradients.get(layer.path, math.inf)
@@ -70,6 +71,7 @@ def drawn(
         return ()
     chosen = {id(layer) for layer in worst_first(layers, gradients)[:MOST_LAYERS]}
     shown = [layer for layer in layers if id(layer) in chosen]
+    bad, reached = {id(layer) for layer in bad_layers(layers, gradients)}, reach(layers, gradients)
     figures: list[Figure] = [
         table(layers, gradients, MOST_LAYERS),
         Histograms(
@@ -78,8 +80,8 @@ def drawn(
             counts=[layer.counts for layer in shown],
             edges=[layer.edges for layer in shown],
             captions=[f"{layer.path.removesuffix('/kernel')}, {layer.kind}" for layer in shown],
-            notes=[_note(layer) for layer in shown],
-            good=[not is_bad(layer) for layer in shown],
+            notes=[_note(layer, reached.get(layer.path, 1.0)) for layer in shown],
+            good=[id(layer) not in bad for layer in shown],
         ),
     ]
     if filters is not None:
@@ -105,11 +107,11 @@ def _left_out(count: int) -> str:
     return f"; {count} more {'is' if count == 1 else 'are'} left out" if count > 0 else ""
 
 
-def _note(layer: LayerInside) -> str:
+def _note(layer: LayerInside, share: float) -> str:
     if not math.isfinite(layer.deviation):
         return "not finite"
     if layer.kind == "relu" and layer.dead > 0:
         return f"{layer.dead:.0%} of {layer.units} units dead"
     if layer.saturated > 0:
         return f"{layer.saturated:.0%} of {layer.units} units saturated"
-    return ""
+    return f"gradient {share:.0e} of the largest" if share < VANISHED else ""

@@ -32,7 +32,7 @@ STYLE = """
 .jr-good b { color: var(--jr-good); }
 .jr-bad b { color: var(--jr-bad); }
 .jr-hists { display: grid; gap: 1rem 1.25rem; margin: 0; padding: 0; list-style: none;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 10.5rem), 1fr)); }
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 9rem), 1fr)); }
 .jr-hists li { margin: 0; min-width: 0; font-size: .75rem; line-height: 1.35;
   break-inside: avoid; }
 .jr-hists svg { overflow: hidden; color: var(--jr-1); }

@@ -19,8 +19,8 @@ _TEXT = (
     "0; its heights are square roots of the counts.",
 )
 _OF_FILTERS = (
-    "Each filter is scaled by its own largest weight; grey is 0. Filters of a trained layer are "
-    "smoother than noise, if they have more than a few weights."
+    "Each filter is scaled by its own largest weight; grey is 0. The noise compares neighbouring "
+    "weights: it is 1 where they are unrelated, as before training, and near 0 in smooth filters."
 )
 
 
