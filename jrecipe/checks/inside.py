@@ -75,12 +75,6 @@ class Inside:
         head = f"{self.task}: {len(self.layers)} layers on {self.rows} {self.split} examples"
         return "\n".join([head, str(self.complaints()), self.markdown(), *self.notes])
 
-    def _repr_html_(self) -> str:
-        from jrecipe.draw import STYLE, html
-
-        shown = "".join(html(figure) for figure in self.figures())
-        return f"<style>{STYLE}</style>{shown}"
-
 
 def look_inside(
     what: Fit | Task, *, split: str = "val", rows: int = ROWS, best: bool = True, seed: int = 0

@@ -108,13 +108,15 @@ def _picture(
         return None
     h, w, c = (*shape[1:], 1) if len(shape) == 3 else shape[1:]
     square = len(shape) == 4 or h == w  # [b, time, features] is no picture
-    seen = layers.program.shapes[first.value_in].shape if first.value_in >= 0 else ()
+    seen: tuple[int, ...] = ()
+    if first.value_in >= 0:
+        seen = layers.program.shapes[first.value_in].shape
     if not square or min(h, w) < 3 or seen[-1:] != kernel.shape[:1]:
         return None
     if seen[-1] == h * w * c:
         return h, w, c
     side = math.isqrt(seen[-1] // c)
-    grid = (h // side, w // side) if side > 1 else ()
-    patches = seen[-1] == side * side * c and (h % side, w % side) == (0, 0)
-    tiled = patches and seen[1:-1] in (grid, (math.prod(grid),))
-    return (side, side, c) if tiled else None
+    if side < 2 or seen[-1] != side * side * c or h % side or w % side:
+        return None
+    grid = h // side, w // side
+    return (side, side, c) if seen[1:-1] in (grid, (math.prod(grid),)) else None
