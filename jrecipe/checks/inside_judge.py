@@ -11,7 +11,7 @@ from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 ITEM, CHECK = "D13", "inside"
 # Trained networks that are fine have some dead units, so it takes nearly all of a layer.
 DEAD, SATURATED = 0.9, 0.5
-# Between kernels of one network: those of the zoo, trained on digits for 60 updates, lie above 5e-3,
+# Between kernels of one network: those of the zoo, after 60 updates on digits, lie above 5e-3,
 # a stack of 12 sigmoid layers lies below 1e-7.
 VANISHED = 1e-5
 
