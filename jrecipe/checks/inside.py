@@ -30,6 +30,7 @@ from jrecipe.train.reference import trainer_of
 from jrecipe.types import Array, PyTree, TaskError
 
 ROWS = 256
+NOT_SEEN = "not_looked_at"  # in the evidence of the finding
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -158,7 +159,11 @@ def check_inside(fit: Fit) -> Finding:
         inside = look_inside(fit)
     except TaskError as error:
         return Finding(item="D13", check="inside", verdict=Verdict.SKIPPED, finding=str(error))
-    return dataclasses.replace(inside.complaints(), figures=inside.figures())
+    finding = inside.complaints()
+    more = {NOT_SEEN: " ".join(inside.notes)} if inside.notes else {}
+    return dataclasses.replace(
+        finding, evidence={**finding.evidence, **more}, figures=inside.figures()
+    )
 
 
 def _gradients(

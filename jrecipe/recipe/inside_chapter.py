@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
+from jrecipe.checks.inside import NOT_SEEN
 from jrecipe.checks.registry import FIT_CHECKS, run_fit_checks
 from jrecipe.checks.result import Finding
 from jrecipe.report import Section
@@ -49,10 +50,12 @@ def as_chapter(
             continue
         kept.append(dataclasses.replace(finding, figures=()))
         table, histograms, *filters = finding.figures
+        missing = finding.evidence.get(NOT_SEEN)
+        more = (*((_OF_FILTERS,) if filters else ()), *((str(missing),) if missing else ()))
         chapters.append(
             Section(
                 title="Inside the network",
-                text=(finding.finding, *_TEXT, *((_OF_FILTERS,) if filters else ())),
+                text=(finding.finding, *_TEXT, *more),
                 table=table,  # type: ignore[arg-type]
                 figures=(histograms, *filters),
             )

@@ -278,6 +278,7 @@ def test_the_report_of_a_run_has_a_chapter():
         chapter = report.sections[-1]
         assert chapter.title == "Inside the network"
         assert chapter.text[0] == finding.finding
+        assert "does not look at pictures" in chapter.text[-1]
         page = report.to_html()
         assert page.count("Inside the network") == 1
         assert ("✗ 100% of 8 units dead" in page) == (verdict is Verdict.WARNED)
