@@ -102,7 +102,7 @@ def look_inside(
       >>> task = jr.Task(model=jr.models.MLP(2, width=3), train=data, val=data,
       ...     loss=jr.losses.softmax_cross_entropy(), optimizer=optax.adam(1e-3), batch_size=4)
       >>> [(layer.path, layer.kind) for layer in jr.look_inside(task).layers]
-      [('dense0/kernel', 'relu'), ('dense1/kernel', 'relu'), ('output/kernel', 'linear')]
+      [('dense0/kernel', 'relu'), ('dense1/kernel', 'relu'), ('output/dense/kernel', 'linear')]
     """
     if isinstance(what, Fit):
         task, state = what.task, what.best if best else what.state

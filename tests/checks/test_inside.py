@@ -20,7 +20,7 @@ from jrecipe.checks import inside as module
 from jrecipe.checks.inside import check_inside
 from jrecipe.checks.inside_filters import as_pictures, noise
 from jrecipe.checks.inside_judge import judge_inside
-from jrecipe.checks.inside_layers import BINS, LayerInside, _histogram
+from jrecipe.checks.inside_layers import BINS, LayerInside, _histogram, _measured
 from jrecipe.checks.inside_shown import MOST_LAYERS, drawn, table
 from jrecipe.checks.result import Verdict
 from jrecipe.figures import Histograms, Pictures, Table
@@ -135,6 +135,19 @@ def test_its_repaired_twin_is_left_alone(name):
     finding = look(**REPAIRED[name]).complaints()
     assert finding.verdict is Verdict.PASSED, finding.finding
     assert not finding.suspects
+
+
+@given(seed=seeds)
+def test_a_saturated_unit_is_at_a_limit_for_19_examples_of_20(seed):
+    rng = np.random.default_rng(seed)
+    far = np.array([0, 94, 95, 100])  # how many of 100 examples are at a limit
+    x = rng.uniform(-0.98, 0.98, (100, 4))
+    for unit, count in enumerate(far):
+        x[rng.permutation(100)[:count], unit] = rng.choice([-0.995, 0.995], count)
+    x = jnp.asarray(x, jnp.float32)
+    assert _measured("tanh", x)[-1] == 0.5
+    assert _measured("logistic", (x + 1) / 2)[-1] == 0.5
+    assert _measured("relu", x)[-1] == _measured("gate", x)[-1] == 0.0
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
