@@ -96,9 +96,14 @@ def test_a_bias_is_part_of_what_a_layer_makes():
     layer = jr.look_inside(biased).layers[1]
     assert (layer.kind, layer.dead, layer.saturated) == ("silu", 0.0, 0.0)
     assert layer.mean == pytest.approx(5.0 / (1 + np.exp(-5.0)), rel=1e-5)
-    head = nn.Dense(CLASSES, bias_init=nn.initializers.constant(7.0))
-    (only,) = jr.look_inside(small(model=head)).layers
-    assert only.mean == pytest.approx(7.0, abs=1.5)
+
+    class Shifted(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(CLASSES, bias_init=nn.initializers.constant(7.0))(x) + 50.0
+
+    (only,) = jr.look_inside(small(model=Shifted())).layers
+    assert only.mean == pytest.approx(57.0, abs=1.5)
 
 
 FAULTS = {
@@ -271,6 +276,9 @@ def test_a_run_is_looked_into_at_its_best_state():
     assert jr.look_inside(broken, best=False).complaints().suspects[0].where == "layer1/kernel"
     inside = jr.look_inside(fit, split="train", rows=10)
     assert (inside.split, inside.rows) == ("train", 10)
+    same = dataclasses.replace(fit, task=fit.task.replace(val=fit.task.train))
+    assert inside.layers[0].mean == jr.look_inside(same, rows=10).layers[0].mean
+    assert inside.layers[0].mean != jr.look_inside(fit, rows=10).layers[0].mean
     assert "| layer0/kernel | relu | 8 |" in str(inside)
 
 
