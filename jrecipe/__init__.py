@@ -43,6 +43,7 @@ _NAMES = {
     "fit": "train.loop",
     "init_well": "train.init_well",
     "ladder": "rungs",
+    "look_inside": "checks.inside",
     "make_train_step": "train.step",
     "Report": "report",
     "check": "recipe",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         testing,
         train,
     )
+    from jrecipe.checks.inside import look_inside
     from jrecipe.checks.result import Finding, Suspect, Verdict
     from jrecipe.recipe import check, check_fit, cook
     from jrecipe.report import Report

@@ -99,6 +99,27 @@ class Bars:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Histograms:
+    """Small histograms side by side, each on an axis of its own; heights are roots of the counts.
+
+    Attributes:
+      title: one line.
+      counts: n times float[bins], not negative.
+      edges: n times float[bins + 1], rising evenly.
+      captions: n short texts; shown as text, never as markup.
+      notes: n short texts below, empty ones left out.
+      good: bool per histogram; those that are not are marked.
+    """
+
+    title: str
+    counts: Sequence[Numbers]
+    edges: Sequence[Numbers]
+    captions: Sequence[str]
+    notes: Sequence[str] = ()
+    good: Sequence[bool] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
     """Text in rows and columns, for what is read rather than seen.
 
@@ -112,5 +133,10 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
 
+    def markdown(self) -> str:
+        """Returns header and rows as a table in Markdown, without the title."""
+        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
-Figure = Curves | Pictures | Matrix | Bars | Table
+
+Figure = Curves | Pictures | Matrix | Bars | Histograms | Table

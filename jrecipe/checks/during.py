@@ -164,7 +164,9 @@ def check_during(fit: Fit) -> tuple[Finding, ...]:
     looks = fit.monitor.looks
     course = course_of(fit, looks)
     lines = {"all weights": course.ratios}
-    order = sorted(course.layers, key=lambda path: -float(np.nanmax(course.layers[path])))
+    # A bias that is still all 0 has no ratio at any look.
+    size = lambda path: float(np.nan_to_num(course.layers[path]).max())  # noqa: E731
+    order = sorted(course.layers, key=lambda path: -size(path))
     lines |= {path: course.layers[path] for path in order[:5]}
     curves = Curves(
         title="Size of an update, relative to the weights",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -211,21 +212,45 @@ def arguments_of(
     return names, list(program.inputs[len(paths) + len(jax.tree.leaves(state)) :])
 
 
+def model_layers(model: Model, params: PyTree, state: PyTree, inputs: PyTree) -> Layers:
+    """Returns the layers of a model in evaluation mode.
+
+    Args:
+      model: the network, from whatever framework.
+      params: its parameters.
+      state: its other state.
+      inputs: a batch.
+    """
+    program = trace(lambda p, s, x: model.apply(p, s, x)[0], params, state, inputs)
+    flow = follow(program, *arguments_of(program, params, state))
+    return Layers(program, flow, jax.tree.leaves((params, state, inputs)))
+
+
+def predictor_layers(
+    predict: Callable[[PyTree], PyTree], params: PyTree, inputs: PyTree
+) -> Layers | None:
+    """Returns the layers of a foreign trainer's network; None if its code cannot be traced.
+
+    Args:
+      predict: inputs -> outputs.
+      params: its parameters, recognised among the constants of the program.
+      inputs: a batch.
+    """
+    if not traceable(predict, inputs):
+        return None
+    program = trace(predict, inputs)
+    flow = follow(program, _recognised(program, params), program.inputs)
+    return Layers(program, flow, jax.tree.leaves(inputs))
+
+
 def _layers(context: Context) -> Layers | None:
     inputs = _rows(context)
     if context.model is not None and not context.foreign:
-        model = context.model
-        params, state = context.variables()
-        program = trace(lambda p, s, x: model.apply(p, s, x)[0], params, state, inputs)
-        flow = follow(program, *arguments_of(program, params, state))
-        return Layers(program, flow, jax.tree.leaves((params, state, inputs)))
+        return model_layers(context.model, *context.variables(), inputs)
     fresh = context.fresh_state()
-    if not traceable(lambda x: context.predict(fresh, x), inputs):
-        return None
-    program = trace(lambda x: context.predict(fresh, x), inputs)
-    names = _recognised(program, context.trainer.params(fresh))
-    flow = follow(program, names, program.inputs)
-    return Layers(program, flow, jax.tree.leaves(inputs))
+    return predictor_layers(
+        lambda x: context.predict(fresh, x), context.trainer.params(fresh), inputs
+    )
 
 
 def _recognised(program: Program, params: PyTree) -> dict[int, str]:

@@ -291,6 +291,13 @@ FIT_CHECKS = (
         "Is the network as sure as it may be?",
         "after.check_calibration",
     ),
+    Check(
+        "D13",
+        "inside",
+        "after",
+        "Which layers of the trained network are dead, saturated, or out of the gradient's reach?",
+        "inside.check_inside",
+    ),
 )
 
 

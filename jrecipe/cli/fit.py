@@ -223,7 +223,8 @@ def fit(
     if monitor and not result.problem:
         from jrecipe.recipe import check_fit
 
-        report = dataclasses.replace(report, findings=check_fit(result).findings)
+        checked = check_fit(result)
+        report = dataclasses.replace(report, findings=checked.findings, sections=checked.sections)
     _print(report, result, as_json=as_json, quiet=quiet)
     record |= {"status": "interrupted" if result.interrupted else "done", "steps": result.steps}
     saved = result.out is not None and not result.unsaved

@@ -1,4 +1,4 @@
-"""Figures as HTML: plots inline, galleries of pictures, tables."""
+"""Figures as HTML: plots inline, galleries of pictures and histograms, tables."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from html import escape
 
 import numpy as np
 
+from jrecipe.draw.histograms import histograms
 from jrecipe.draw.plot import svg
 from jrecipe.draw.text import clean
-from jrecipe.figures import Figure, Pictures, Table
+from jrecipe.figures import Figure, Histograms, Pictures, Table
 
 
 def html(figure: Figure, *, prefix: str | None = None) -> str:
@@ -26,6 +27,8 @@ def html(figure: Figure, *, prefix: str | None = None) -> str:
     """
     if isinstance(figure, Pictures):
         kind, body = "pictures", _gallery(figure)
+    elif isinstance(figure, Histograms):
+        kind, body = "histograms", histograms(figure)
     elif isinstance(figure, Table):
         kind, body = "table", _table(figure)
     else:

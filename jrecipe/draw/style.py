@@ -31,6 +31,18 @@ STYLE = """
 .jr-gallery b { font-weight: 700; }
 .jr-good b { color: var(--jr-good); }
 .jr-bad b { color: var(--jr-bad); }
+.jr-hists { display: grid; gap: 1rem 1.25rem; margin: 0; padding: 0; list-style: none;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 9rem), 1fr)); }
+.jr-hists li { margin: 0; min-width: 0; font-size: .75rem; line-height: 1.35;
+  break-inside: avoid; }
+.jr-hists svg { overflow: hidden; color: var(--jr-1); }
+.jr-hists .jr-bad svg { color: var(--jr-bad); }
+.jr-hists span { display: block; overflow-wrap: anywhere; unicode-bidi: isolate; }
+.jr-hists .jr-range i { font-style: normal; }
+.jr-hists .jr-range { display: flex; justify-content: space-between; opacity: .75;
+  font-variant-numeric: tabular-nums; }
+.jr-hists .jr-note { color: inherit; opacity: .75; }
+.jr-hists .jr-bad .jr-note { color: var(--jr-bad); opacity: 1; font-weight: 600; }
 .jr-scroll { overflow-x: auto; max-width: 100%; }
 .jr-figure table { border-collapse: collapse; font-size: .875rem; }
 .jr-figure th, .jr-figure td { padding: .3rem .75rem .3rem 0; text-align: left; border: 0;

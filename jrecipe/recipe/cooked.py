@@ -15,6 +15,7 @@ from jrecipe.data.splits import Splits
 from jrecipe.recipe.checked import facts, require_task
 from jrecipe.recipe.dish import Dish, PlannedDish, dish_of
 from jrecipe.recipe.effort import effort_of, lightened
+from jrecipe.recipe.inside_chapter import look_once
 from jrecipe.recipe.plan import target_scale
 from jrecipe.recipe.predictions import look_at_predictions
 from jrecipe.recipe.stages import overfit, prepare, regularise, train_finally
@@ -160,6 +161,9 @@ def cook(
         fit = train_finally(dish.task, final, seed, out=out, resume=resume, progress=progress)
         if fit.interrupted:
             return serve()
+        seen, inside = look_once(fit, ignore)
+        findings += seen
+        sections += inside
         say("The test split, once")
         test, section = final_numbers(dish, fit)
         sections.append(section)

@@ -79,9 +79,7 @@ class Ladder:
 
     def markdown(self) -> str:
         """Returns the table as Markdown."""
-        table = self.table()
-        lines = [table.columns, ["---"] * len(table.columns), *table.rows]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return self.table().markdown()
 
     def figure(self) -> Bars:
         """Returns the validation score of each rung, with the range over seeds."""

@@ -39,7 +39,8 @@ def lines_of(result) -> list[dict]:
 
 def test_predictions_of_classes_are_those_of_the_same_training_in_python(tmp_path):
     table = write_classes(tmp_path / "t.csv")
-    assert jrecipe("fit", table, *SMALL, "--out", "run").code == 0
+    assert jrecipe("fit", table, *SMALL, "--out", "run", "--monitor").code == 0
+    assert "Inside the network" in Path("run/report.html").read_text(encoding="utf-8")
     fit, dish = in_process(table)
     table_without_data = tmp_path / "elsewhere.csv"
     table.rename(table_without_data)  # the training data is gone

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jrecipe.draw import html
-from jrecipe.figures import Bars, Curves, Matrix, Pictures, Table
+from jrecipe.figures import Bars, Curves, Histograms, Matrix, Pictures, Table
 
 HOSTILE = "<script>alert('x')</script>\"&\x00"
 FIGURES = {
@@ -20,6 +20,9 @@ FIGURES = {
     "bars": Bars(title=HOSTILE, values={HOSTILE: 1.0}, xlabel=HOSTILE),
     "matrix": Matrix(title=HOSTILE, values=np.ones((1, 1)), rows=[HOSTILE], columns=[HOSTILE]),
     "pictures": Pictures(title=HOSTILE, images=np.ones((1, 2, 2)), captions=[HOSTILE], good=[True]),
+    "histograms": Histograms(
+        title=HOSTILE, counts=[[1, 2]], edges=[[0, 1, 2]], captions=[HOSTILE], notes=[HOSTILE]
+    ),
     "table": Table(title=HOSTILE, columns=[HOSTILE], rows=[[HOSTILE]]),
 }
 
@@ -87,3 +90,23 @@ def test_a_table_keeps_its_cells_and_lines_numbers_up():
     ragged = Table(title="t", columns=["a"], rows=[["1", "2"], []])
     assert html(ragged).count("<td") == 4
     assert "nothing to show" in html(Table(title="t", columns=["a"], rows=[]))
+
+
+def test_histograms_have_the_heights_of_their_roots_and_say_what_is_bad():
+    figure = Histograms(
+        title="t",
+        counts=[[0, 4, 16], [0, 0, 0]],
+        edges=[[-1.0, 0.5, 2.0, 3.5], [0.0, 1.0, 2.0, 3.0]],
+        captions=["first", "second"],
+        notes=["", "all dead"],
+        good=[True, False],
+    )
+    good, bad = re.findall(r"<li.*?</li>", html(figure))
+    assert "M0 56V56H56V28H112V0H168V56Z" in good
+    assert "stroke-dasharray" in good  # the line at 0
+    assert "✗" not in good
+    assert "✗ all dead" in bad
+    assert "stroke-dasharray" not in bad
+    assert 'aria-label="Histogram of first: −1 to 3.5"' in good
+    nothing = Histograms(title="t", counts=[], edges=[], captions=[])
+    assert "nothing to draw" in html(nothing)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jrecipe.checks.result import Finding, Suspect, Verdict
-from jrecipe.figures import Bars, Curves, Matrix, Pictures, Table
+from jrecipe.figures import Bars, Curves, Histograms, Matrix, Pictures, Table
 from jrecipe.report import Report, Section
 
 HOSTILE = "<script>alert(\"x\")</script> [red]{{ 7*7 }} & 'q' <img src=http://example.org/x>"
@@ -22,6 +22,14 @@ FIGURES = (
     Matrix(title="matrix", values=np.eye(40), rows=list("ab") * 20, columns=list("cd") * 20),
     Matrix(title="matrix", values=np.eye(3), rows=list("abc"), columns=list("abc")),
     Bars(title="bars", values={"one": 1.0, HOSTILE: 2.0}, intervals={"one": (0.5, 1.5)}),
+    Histograms(
+        title="histograms",
+        counts=[np.arange(48)] * 7,
+        edges=[np.linspace(-1, 1, 49)] * 7,
+        captions=[HOSTILE] * 7,
+        notes=["n" * 90] * 7,
+        good=[True, False] * 3 + [True],
+    ),
     Table(title="table", columns=["a" * 40] * 9, rows=[["b" * 40] * 9]),
 )
 
