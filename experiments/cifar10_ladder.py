@@ -9,7 +9,7 @@ those of the last state, in evaluation mode, on pictures without augmentation.
 
 Command: python experiments/cifar10_ladder.py --data FOLDER --scale cpu   (or --data tfds:cifar10)
 FOLDER holds train.npz, train_rest.npz and test.npz, see `cifar10_data.read_folder`. `--scale full`
-takes all pictures and 8 times the width, for a GPU. `--out` keeps every rung, to be resumed.
+takes all pictures and ten times the width, for a GPU. `--out` keeps every rung, to be resumed.
 
 Hardware and results: docs/ladder.md.
 """
@@ -165,16 +165,20 @@ def picture(ladder: jr.rungs.Ladder, path: Path) -> None:
         axes.plot(means, places, "o-", color=colour, label=label, markersize=5)
         for place, value in zip(places, values, strict=True):
             axes.plot(100 * value, [place] * len(value), "|", color=colour, markersize=9)
-        for place, mean in zip(places, means, strict=True):
+        for place, mean, value in zip(places, means, values, strict=True):
+            left = label == "validation"  # beside the seeds, away from the other line
             axes.annotate(
                 f"{mean:.1f}",
-                (mean, place),
-                (0, 7),
+                (100 * (value.min() if left else value.max()), place),
+                (-6 if left else 6, 0),
                 textcoords="offset points",
-                ha="center",
+                ha="right" if left else "left",
+                va="center",
                 fontsize=8,
                 color=colour,
             )
+    low, high = axes.get_xlim()
+    axes.set_xlim(low - 2, high + 2)
     axes.set_yticks(places, names)
     axes.invert_yaxis()
     axes.set_xlabel("accuracy, %; the gap is how much was memorised")
