@@ -165,8 +165,8 @@ def check_during(fit: Fit) -> tuple[Finding, ...]:
     course = course_of(fit, looks)
     lines = {"all weights": course.ratios}
     # A bias that is still all 0 has no ratio at any look.
-    size = lambda path: float(np.nan_to_num(course.layers[path]).max())  # noqa: E731
-    order = sorted(course.layers, key=lambda path: -size(path))
+    largest = {path: np.nan_to_num(ratios).max() for path, ratios in course.layers.items()}
+    order = sorted(largest, key=lambda path: -largest[path])
     lines |= {path: course.layers[path] for path in order[:5]}
     curves = Curves(
         title="Size of an update, relative to the weights",

@@ -87,8 +87,9 @@ def lightened(dish: Dish) -> tuple[Dish, tuple[str, ...]]:
     if dish is first:
         return dish, ()
     said = (
-        f"It begins with {dish.size}: {first.size}, is more work than this device does in a run of "
-        f"this effort, {_epochs(first.task):.1f} epochs instead of {_epochs(dish.task):.1f}."
+        f"The network begins as {dish.size}, not as {first.size}: the work of a run on this device "
+        f"trains it for {_epochs(dish.task):.1f} epochs, the larger one for "
+        f"{_epochs(first.task):.1f}."
     )
     return dish, (said,)
 

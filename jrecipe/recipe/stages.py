@@ -82,7 +82,7 @@ def overfit(dish: Dish, effort: Effort) -> tuple[Dish, SeedRuns, Finding, Sectio
             break
         current = current.bigger()
         if current is not None and effort_of(current.task).bounded:
-            limit = f"{current.size} is more work than a run of this effort has"
+            limit = f"{current.size} is more work than a run of this effort may do"
             break
     loss, chosen, chosen_runs = min(tried, key=lambda one: one[0])
     left = (loss - floor) / max(uninformed - floor, 1e-12)
@@ -92,8 +92,8 @@ def overfit(dish: Dish, effort: Effort) -> tuple[Dish, SeedRuns, Finding, Sectio
     elif left < 0.9:
         verdict = Verdict.PASSED
         said = (
-            f"No size reached the floor {floor:.3g}; the best, {chosen.size}, leaves {left:.0%} of "
-            f"the way (training loss {loss:.3g}): {limit}"
+            f"No size reached the floor {floor + 0.0:.3g}; the best, {chosen.size}, leaves "
+            f"{left:.0%} of the way (training loss {loss:.3g}; {limit})"
         )
     else:
         verdict, said = Verdict.FAILED, f"No size learns the training set (loss {loss:.3g})"
@@ -181,12 +181,20 @@ def regularise(
             kept.append(f"{rung.name} ({rung.item})")
     tried = len(rows) - 1
     said = f"Kept {', '.join(kept)}" if kept else "Kept nothing"
+    short = ""
+    if effort.bounded:
+        epochs = effort.rung * dish.task.batch_size / len(dish.task.train)
+        short = (
+            f" The work of a run allows {effort.rung} updates each, {epochs:.2g} epochs, in which "
+            "nothing overfits much: what was dropped may still help a longer one."
+        )
     finding = Finding(
         item="C3",
         check="one-at-a-time",
         verdict=Verdict.PASSED if tried else Verdict.SKIPPED,
         evidence={"tried": tried, "kept": len(kept), "seeds": len(effort.seeds)},
         finding=f"{said} of {tried} regularisers, each judged over {len(effort.seeds)} seeds."
+        + short
         if tried
         else "There is no regulariser to try on this task; add yours to the task itself.",
     )

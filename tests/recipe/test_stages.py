@@ -5,12 +5,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from small_tasks import small
 
+import jrecipe as jr
 from jrecipe.checks import Verdict
+from jrecipe.recipe import stages
 from jrecipe.recipe.dish import Rung
 from jrecipe.recipe.effort import Effort
 from jrecipe.recipe.predictions import confusion
-from jrecipe.recipe.stages import best_rate, keeps, regularise
+from jrecipe.recipe.stages import best_rate, keeps, overfit, regularise
 from jrecipe.train.seeds import SeedRuns
 
 
@@ -55,6 +58,7 @@ class Fixed:
     name: str
     losses: tuple[float, ...]
     ladder: tuple[Rung, ...] = ()
+    task: object = None
 
     def train(self, seeds, steps):
         return runs(*self.losses)
@@ -95,6 +99,50 @@ def test_a_task_without_rungs_is_skipped_with_the_reason():
     _, finding, _ = regularise(dish, dish.train((), 3), Effort(rung=3, final=3), print)
     assert finding.verdict is Verdict.SKIPPED
     assert "no regulariser" in finding.finding
+
+
+def test_a_verdict_after_few_epochs_says_so():
+    task = SimpleNamespace(batch_size=50, train=range(1000))
+    rung = Rung("helps", "D2", lambda dish: dish)
+    dish = dataclasses.replace(Fixed("plain", (1.0, 1.1), (rung,)), task=task)
+    for bounded in (True, False):
+        effort = Effort(rung=10, final=3, bounded=bounded)
+        _, finding, _ = regularise(dish, dish.train((), 3), effort, print)
+        assert ("10 updates each, 0.5 epochs" in finding.finding) == bounded
+
+
+@dataclasses.dataclass(frozen=True)
+class Growing:
+    """A dish whose training loss halves with each doubling, and never reaches its floor."""
+
+    task: jr.Task
+    width: int = 1
+
+    @property
+    def size(self):
+        return f"width {self.width}"
+
+    def train(self, seeds, steps):
+        return runs(0.2 / self.width, 0.2 / self.width)
+
+    def bigger(self):
+        return dataclasses.replace(self, width=2 * self.width)
+
+
+@pytest.mark.parametrize(("most", "chosen"), [(1, 1), (2, 2), (99, 4)])
+def test_capacity_grows_as_far_as_the_work_allows(monkeypatch, most, chosen):
+    """`most` is the greatest width that is no more than a run may do; three sizes are tried."""
+    widths = iter((2, 4, 8))
+
+    def effort_of(task):
+        return Effort(rung=3, final=3, bounded=next(widths) > most)
+
+    monkeypatch.setattr(stages, "effort_of", effort_of)
+    dish, _, finding, section = overfit(Growing(small()), Effort(rung=3, final=3))
+    assert dish.width == chosen
+    assert len(section.table.rows) == {1: 1, 2: 2, 4: 3}[chosen]
+    assert ("more work than a run of this effort" in finding.finding) == (most < 8)
+    assert "floor 0;" in finding.finding
 
 
 def controls(**val):
