@@ -20,6 +20,7 @@ RECIPE = {
     "augment",
     "checks",
     "draw",
+    "finetune",
     "metrics",
     "models",
     "regularize",
@@ -43,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "train": {*ABOVE_TASK, "augment.checked", "models.adapt", "draw"},
     "checks": {*ABOVE_TASK, "metrics", "train", "models.copies"},
     "report": {*BASE, "figures", "draw", "checks.result"},
+    "finetune": {*ABOVE_TASK, "metrics", "models", "train", "checks.result"},
     "rungs": {*ABOVE_TASK, "train", "report"},
     "recipe": RECIPE | {"jrecipe"},  # of the package itself: its version
     "testing": ALL,
