@@ -31,7 +31,7 @@ from jrecipe.train.seeds import Arms, SeedRuns, fit_seeds
 from jrecipe.types import TaskError
 
 # What a program is compiled for.
-_SHAPES = ("network", "width", "depth", "head", "vocabulary", "batch_size")
+_SHAPES = ("network", "width", "depth", "head", "norm", "vocabulary", "batch_size")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,7 +29,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
 _FIELDS: dict[str, tuple[str, ...]] = {
     "linear": (),
     "mlp": ("width", "depth"),
-    "convnet": ("width", "depth", "head"),
+    "convnet": ("width", "depth", "head", "norm"),
     "resnet18": ("width", "head"),
     "gru": ("width", "vocabulary"),
 }
@@ -44,6 +44,7 @@ class Plan:
       width: units of a hidden layer, or channels of the first stage.
       depth: hidden layers, or convolutions in each stage; of an mlp or a convnet.
       head: of a convnet or a resnet18, "flatten" or "gap" (D7).
+      norm: BatchNorm after each convolution, of a convnet.
       vocabulary: number of token ids, of a gru on tokens; None for one on numbers.
       dropout: before the last layer, in [0, 1) (D9).
       translate: pictures move by up to this many pixels (D2).
@@ -58,6 +59,7 @@ class Plan:
     width: int = 128
     depth: int = 2
     head: str = "flatten"
+    norm: bool = False
     vocabulary: int | None = None
     dropout: float = 0.0
     translate: int = 0
