@@ -25,6 +25,10 @@ from jrecipe.train.clock import Clock
 from jrecipe.train.fitted import Fit
 from jrecipe.types import TaskError
 
+UNTRIED = (
+    "Work is short, so dropout and decay were not tried, and the learning rate falls to 0 over the "
+    "final run without a trial (C4): a constant one ends in its own noise."
+)
 STAGES = ("inspect", "skeleton", "overfit", "regularise", "test")
 
 
@@ -154,9 +158,12 @@ def cook(
             dish, base, effort, lambda name: say(f"Regularise: {name}")
         )
         findings.append(finding)
+        last = effort_of(dish.task)
+        final, tried = last.final, dish
+        dish = dish.stretched(final, last.bounded)
+        if last.bounded and dish is not tried:
+            section = dataclasses.replace(section, text=(*section.text, UNTRIED))
         sections.append(section)
-        final = effort_of(dish.task).final
-        dish = dish.stretched(final)
         say(f"The final run: {final} updates")
         fit = train_finally(dish.task, final, seed, out=out, resume=resume, progress=progress)
         if fit.interrupted:

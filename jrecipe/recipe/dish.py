@@ -72,14 +72,18 @@ class Dish(Protocol):
     def faster(self, factor: float) -> Dish:
         """The same with its learning rate multiplied."""
 
-    def rungs(self, steps: int) -> tuple[Rung, ...]:
-        """Regularisers that could help, to be tried in this order (D), in runs of `steps`."""
+    def rungs(self, steps: int, bounded: bool = False) -> tuple[Rung, ...]:
+        """What could help, to be tried in this order (D), in runs of `steps`.
 
-    def train(self, seeds: Sequence[int], steps: int) -> SeedRuns:
-        """Trains it from several seeds."""
+        Where work is `bounded`, only what so short a run can judge: that the network learns faster,
+        or that moved pictures do not harm.
+        """
 
-    def stretched(self, steps: int) -> Dish:
-        """The same with its schedule, if it has one, laid over a run of `steps`."""
+    def train(self, seeds: Sequence[int], steps: int, looks: int = 10) -> SeedRuns:
+        """Trains it from several seeds, with so many evaluations."""
+
+    def stretched(self, steps: int, bounded: bool = False) -> Dish:
+        """The same with its schedule laid over a run of `steps`; where `bounded`, it gets one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,21 +134,21 @@ class PlannedDish:
         """The same with another learning rate."""
         return self._with(learning_rate=self.plan.learning_rate * factor)
 
-    def train(self, seeds: Sequence[int], steps: int) -> SeedRuns:
+    def train(self, seeds: Sequence[int], steps: int, looks: int = 10) -> SeedRuns:
         """Trains the plan from several seeds; plans that differ in numbers share a program."""
         if not (in_memory(self.splits.train) and in_memory(self.splits.val)):
-            return fit_seeds(self.task, steps, seeds)
+            return fit_seeds(self.task, steps, seeds, looks)
         base = dataclasses.replace(Plan(), **{name: getattr(self.plan, name) for name in _SHAPES})
         if base not in self.programs:
             task, plan, splits = self.task, self.plan, self.splits
             self.programs[base] = Arms(task, lambda knobs: turn_knobs(task, plan, splits, knobs))
-        return self.programs[base].run(seeds, steps, knobs=knobs_of(self.plan))
+        return self.programs[base].run(seeds, steps, looks, knobs=knobs_of(self.plan))
 
-    def stretched(self, steps: int) -> PlannedDish:
-        """The same with its decay, if it has one, over a run of `steps`."""
-        return self._with(decay_over=steps) if self.plan.decay_over else self
+    def stretched(self, steps: int, bounded: bool = False) -> PlannedDish:
+        """The same with its decay, if it has one or work is `bounded`, over a run of `steps`."""
+        return self._with(decay_over=steps) if self.plan.decay_over or bounded else self
 
-    def rungs(self, steps: int) -> tuple[Rung, ...]:
+    def rungs(self, steps: int, bounded: bool = False) -> tuple[Rung, ...]:
         """Augmentation first, as more data is the best regulariser; then D9, D10, C4."""
 
         def rung(name: str, item: str, **changes: object) -> Rung:
@@ -158,6 +162,9 @@ class PlannedDish:
                 rung(f"move by up to {pixels} px", "D2", translate=pixels),
                 rung("mirror left-right", "D2", flip=True),
             )
+        if bounded:
+            norm = self.plan.network == "convnet" and not self.plan.norm
+            return (*((rung("BatchNorm", "I", norm=True),) if norm else ()), *pictures)
         return (
             *pictures,
             rung("dropout 0.3", "D9", dropout=0.3),
@@ -212,15 +219,15 @@ class TaskDish:
         """The user's learning rate is the user's: the same."""
         return self
 
-    def train(self, seeds: Sequence[int], steps: int) -> SeedRuns:
+    def train(self, seeds: Sequence[int], steps: int, looks: int = 10) -> SeedRuns:
         """Trains the task from several seeds."""
-        return fit_seeds(self.task, steps, seeds)
+        return fit_seeds(self.task, steps, seeds, looks)
 
-    def stretched(self, steps: int) -> TaskDish:
+    def stretched(self, steps: int, bounded: bool = False) -> TaskDish:
         """The user's schedule is the user's: the same."""
         return self
 
-    def rungs(self, steps: int) -> tuple[Rung, ...]:
+    def rungs(self, steps: int, bounded: bool = False) -> tuple[Rung, ...]:
         """The user's own augmentation or, for pictures without one, moving them."""
         if self.task.trainer is not None:
             return ()

@@ -19,10 +19,13 @@ from jrecipe.train.state import create_state
 from jrecipe.train.step import make_loss_fn, make_train_step
 from jrecipe.types import Batch
 
-CPU_WORK = 2.5e13  # operations of all stages: about ten minutes of two cores
+CPU_WORK = 1.9e13  # operations of all stages: five to ten minutes of two cores
+TRIALS = 0.5  # share of the work that decides what the final run is
+TRIALS_BOUNDED = 0.25  # the same where work is short: few trials, as a short one can show little
 DEVICE_WORK = 100 * CPU_WORK  # of an accelerator
 EPOCHS = 5  # that a network should see the data in the final run, or a smaller one is taken
 PROGRAMS = 6  # that are trained from several seeds: the network, and about five rungs
+PROGRAMS_BOUNDED = 4  # the network, BatchNorm, and two ways to move pictures
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,12 +44,18 @@ class Effort:
     seeds: tuple[int, ...] = (1, 2, 3)
     bounded: bool = False
 
+    @property
+    def looks(self) -> int:
+        """Evaluations in a rung: where work is short, they would take more than training does."""
+        return 2 if self.bounded else 10
+
 
 def effort(epoch: int, flops: float, work: float) -> Effort:
     """Returns 25 epochs for a rung and 100 for the final run, within limits.
 
     The final run has 600 updates or more and, of large data, 10 epochs instead of 4,000 updates. It
-    gets half of the work, the runs that decide what it is the other half.
+    gets half of the work, the runs that decide what it is the other half; if that is less than
+    wanted, it gets most of it, and fewer runs decide.
 
     Args:
       epoch: updates in an epoch.
@@ -60,13 +69,12 @@ def effort(epoch: int, flops: float, work: float) -> Effort:
     rung, final = within(25 * epoch, 300, 1500), within(100 * epoch, 600, max(4000, 10 * epoch))
     if not flops:
         return Effort(rung=rung, final=final)
-    most = work / 2 / flops
-    each = most / (PROGRAMS * len(Effort.seeds))
-    return Effort(
-        rung=within(each, 100, rung),
-        final=within(most, 600, final),
-        bounded=each < rung or most < final,
-    )
+    each = work * TRIALS / flops / (PROGRAMS * len(Effort.seeds))
+    if each >= rung and work * (1 - TRIALS) / flops >= final:
+        return Effort(rung=rung, final=final)
+    each = work * TRIALS_BOUNDED / flops / (PROGRAMS_BOUNDED * len(Effort.seeds))
+    most = work * (1 - TRIALS_BOUNDED) / flops
+    return Effort(rung=within(each, 100, rung), final=within(most, 600, final), bounded=True)
 
 
 def effort_of(task: Task) -> Effort:

@@ -84,6 +84,16 @@ def test_the_report_saves_itself(dinner, tmp_path):
     assert "Confusion" in (tmp_path / "report.html").read_text()
 
 
+def test_where_work_is_short_the_final_rate_falls_and_the_story_says_so(monkeypatch):
+    short = effort.Effort(rung=20, final=60, seeds=(1, 2), bounded=True)
+    for module in (cooked, effort, stages):
+        monkeypatch.setattr(module, "effort_of", lambda task: short)
+    dinner = jr.cook(iris(), progress=False)
+    assert dinner.dish.plan.decay_over == 60
+    section = next(s for s in dinner.report.sections if s.title == "Regularise")
+    assert section.text[-1] == cooked.UNTRIED
+
+
 def leaking():
     good = iris()
     val = ArraySource(*good.train.take(np.arange(20)))

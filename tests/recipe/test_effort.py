@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import flax.linen as nn
+import jax
 import numpy as np
 import pytest
 from small_tasks import plain, small
@@ -11,7 +12,15 @@ import jrecipe as jr
 from jrecipe.data import ArraySource
 from jrecipe.data.splits import Splits
 from jrecipe.recipe.dish import dish_of
-from jrecipe.recipe.effort import CPU_WORK, effort, effort_of, lightened, update_flops
+from jrecipe.recipe.effort import (
+    CPU_WORK,
+    PROGRAMS,
+    PROGRAMS_BOUNDED,
+    effort,
+    effort_of,
+    lightened,
+    update_flops,
+)
 
 
 def test_epochs_decide_within_limits():
@@ -30,9 +39,18 @@ def test_work_bounds_what_is_wanted():
     assert free == effort(750, 0.0, CPU_WORK)
     bound = effort(750, 1e10, CPU_WORK)
     assert bound.bounded
-    assert bound.final == 1250  # half of the work
+    assert bound.final == 1430  # three quarters of the work
     assert bound.rung == 100  # the least
     assert effort(750, 1e10, 100 * CPU_WORK) == effort(750, 1e8, CPU_WORK) != bound
+    assert (bound.looks, free.looks) == (2, 10)  # looking costs more than so short a rung
+
+
+def test_the_work_of_all_runs_stays_within_its_bound():
+    for flops in (1e9, 3e9, 1e10):
+        found = effort(750, flops, 10 * CPU_WORK)
+        programs = PROGRAMS_BOUNDED if found.bounded else PROGRAMS
+        updates = found.final + programs * len(found.seeds) * found.rung
+        assert updates * flops < 1.02 * 10 * CPU_WORK  # rounded up to tens
 
 
 def test_work_is_that_of_the_network():
@@ -80,3 +98,21 @@ def test_the_network_of_a_user_stays(task):
     dish, said = lightened(dish_of(task))
     assert dish.task.model is task.model
     assert said == ()
+
+
+def test_where_work_is_short_little_is_tried_and_the_rate_falls():
+    dish = dish_of(pictures(100, 28))
+    names = [rung.name for rung in dish.rungs(50, bounded=True)]
+    assert names == ["BatchNorm", "move by up to 2 px", "mirror left-right"]
+    assert "BatchNorm" not in [rung.name for rung in dish.rungs(50)]
+    normed = dish.rungs(50, bounded=True)[0].apply(dish)
+    assert any("norm" in name for name in normed.task.model.init(*start(normed))[0])
+    assert [rung.name for rung in normed.rungs(50, bounded=True)] == names[1:]
+    assert dish.stretched(70).plan.decay_over == 0
+    assert dish.stretched(70, bounded=True).plan.decay_over == 70
+    runs = dish_of(pictures(100, 8)).train((1, 2), 4, looks=2)
+    assert runs.val_loss.shape == (2, 2)
+
+
+def start(dish):
+    return jax.random.key(0), dish.task.train.take(np.arange(1))[0]

@@ -60,10 +60,10 @@ class Fixed:
     ladder: tuple[Rung, ...] = ()
     task: object = None
 
-    def train(self, seeds, steps):
+    def train(self, seeds, steps, looks=10):
         return runs(*self.losses)
 
-    def rungs(self, steps):
+    def rungs(self, steps, bounded=False):
         return self.ladder
 
 
@@ -111,6 +111,28 @@ def test_a_verdict_after_few_epochs_says_so():
         assert ("10 updates each, 0.5 epochs" in finding.finding) == bounded
 
 
+@pytest.mark.parametrize("bounded", [True, False])
+def test_where_work_is_short_only_augmentation_shown_to_harm_is_dropped(bounded):
+    """So short a run cannot show what moved pictures prevent later; of other rungs it decides."""
+
+    def change(name, item, losses):
+        return Rung(name, item, lambda dish: dataclasses.replace(dish, name=name, losses=losses))
+
+    ladder = (
+        change("noise", "D9", (1.0, 1.15, 1.0)),
+        change("harms", "D2", (1.5, 1.6, 1.55)),
+        change("moves", "D2", (1.0, 1.15, 1.0)),
+    )
+    task = SimpleNamespace(batch_size=50, train=range(1000))
+    dish = dataclasses.replace(Fixed("plain", (1.0, 1.1, 1.05), ladder), task=task)
+    effort = Effort(rung=10, final=3, bounded=bounded)
+    kept, finding, section = regularise(dish, dish.train((), 3), effort, lambda name: None)
+    last = "kept, no harm shown" if bounded else "dropped"
+    assert [row[-1] for row in section.table.rows] == ["", "dropped", "dropped", last]
+    assert kept.name == ("moves" if bounded else "plain")
+    assert ("as it did no harm" in finding.finding) == bounded
+
+
 @dataclasses.dataclass(frozen=True)
 class Growing:
     """A dish whose training loss halves with each doubling, and never reaches its floor."""
@@ -122,7 +144,7 @@ class Growing:
     def size(self):
         return f"width {self.width}"
 
-    def train(self, seeds, steps):
+    def train(self, seeds, steps, looks):
         return runs(0.2 / self.width, 0.2 / self.width)
 
     def bigger(self):
