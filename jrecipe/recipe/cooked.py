@@ -26,8 +26,8 @@ from jrecipe.train.fitted import Fit
 from jrecipe.types import TaskError
 
 UNTRIED = (
-    "Work is short, so dropout and decay were not tried, and the learning rate falls to 0 over the "
-    "final run without a trial (C4): a constant one ends in its own noise."
+    "Work is short, so dropout and decay were not tried, and in every run, the final one too, the "
+    "learning rate falls to 0 (C4) without a trial of that: a constant one ends in its own noise."
 )
 STAGES = ("inspect", "skeleton", "overfit", "regularise", "test")
 
@@ -147,6 +147,7 @@ def cook(
         dish, section = prepare(dish, context, tuple(findings))
         sections.append(section)
         effort = effort_of(dish.task)
+        dish = dish.stretched(effort.rung, effort.bounded)  # a trial is the final run in small
         say("Overfit: capacity grows until the training loss is near its floor")
         dish, base, finding, section = overfit(dish, effort)
         findings.append(finding)
@@ -159,9 +160,9 @@ def cook(
         )
         findings.append(finding)
         last = effort_of(dish.task)
-        final, tried = last.final, dish
+        final = last.final
         dish = dish.stretched(final, last.bounded)
-        if last.bounded and dish is not tried:
+        if last.bounded and isinstance(dish, PlannedDish):
             section = dataclasses.replace(section, text=(*section.text, UNTRIED))
         sections.append(section)
         say(f"The final run: {final} updates")

@@ -163,8 +163,12 @@ class PlannedDish:
                 rung("mirror left-right", "D2", flip=True),
             )
         if bounded:
-            norm = self.plan.network == "convnet" and not self.plan.norm
-            return (*((rung("BatchNorm", "I", norm=True),) if norm else ()), *pictures)
+            quicker = []
+            if self.plan.network == "convnet" and not self.plan.norm:
+                quicker.append(rung("BatchNorm", "I", norm=True))
+            rate = 10 * self.plan.learning_rate  # with BatchNorm, more than the skeleton bore
+            quicker.append(rung(f"learning rate {rate:.2g}", "B11", learning_rate=rate))
+            return (*quicker, *pictures)
         return (
             *pictures,
             rung("dropout 0.3", "D9", dropout=0.3),

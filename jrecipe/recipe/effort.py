@@ -21,11 +21,11 @@ from jrecipe.types import Batch
 
 CPU_WORK = 1.9e13  # operations of all stages: five to ten minutes of two cores
 TRIALS = 0.5  # share of the work that decides what the final run is
-TRIALS_BOUNDED = 0.25  # the same where work is short: few trials, as a short one can show little
+TRIALS_BOUNDED = 0.3  # the same where work is short: few trials, as a short one can show little
 DEVICE_WORK = 100 * CPU_WORK  # of an accelerator
 EPOCHS = 5  # that a network should see the data in the final run, or a smaller one is taken
 PROGRAMS = 6  # that are trained from several seeds: the network, and about five rungs
-PROGRAMS_BOUNDED = 4  # the network, BatchNorm, and two ways to move pictures
+PROGRAMS_BOUNDED = 5  # the network, BatchNorm, a higher rate, and two ways to move pictures
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
