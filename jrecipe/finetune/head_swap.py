@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import jax
-import numpy as np
 
 from jrecipe.types import PyTree, TaskError
 
@@ -23,6 +22,7 @@ def with_head(trained: PyTree, fresh: PyTree) -> PyTree:
         shape or dtype.
 
     Example:
+      >>> import numpy as np
       >>> trained = {"encoder": {"w": np.ones(2)}, "head": {"b": np.ones(3)}}
       >>> fresh = {"encoder": {"w": np.zeros(2)}, "head": {"b": np.zeros(5)}}
       >>> jax.tree.map(np.ndarray.tolist, with_head(trained, fresh))
@@ -55,4 +55,4 @@ def _by_path(tree: PyTree) -> dict[str, PyTree]:
 
 def _kind(leaf: PyTree) -> str:
     """Returns a leaf's dtype and shape, as `float32[2, 3]`."""
-    return f"{np.result_type(leaf)}{list(np.shape(leaf))}"
+    return f"{leaf.dtype}{list(leaf.shape)}"

@@ -14,6 +14,11 @@ from strategies import generator, seeds
 from jrecipe.losses import chain
 
 B, W, K = 4, 4, 3
+# Compiled once per shape; a scan that runs by itself is compiled at every call.
+log_partition = jax.jit(chain.log_partition)
+path_score = jax.jit(chain.path_score)
+viterbi = jax.jit(chain.viterbi)
+chances_of = jax.jit(jax.grad(lambda scores, mask: chain.log_partition(scores, mask).sum()))
 shapes = st.sampled_from([(W, K), (1, 4), (3, 2)])
 
 
@@ -43,7 +48,7 @@ def every_path(scores: chain.Scores, mask: np.ndarray, row: int) -> dict[tuple[i
 def test_the_partition_function_sums_every_path(seed, shape):
     scores, mask = draw(seed, *shape)
     want = [np.logaddexp.reduce(list(every_path(scores, mask, i).values())) for i in range(B)]
-    np.testing.assert_allclose(chain.log_partition(scores, mask), want, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(log_partition(scores, mask), want, rtol=1e-5, atol=1e-5)
 
 
 @given(seed=seeds, shape=shapes)
@@ -51,13 +56,13 @@ def test_a_path_scores_what_the_definition_says(seed, shape):
     scores, mask = draw(seed, *shape)
     tags = generator(seed).integers(0, shape[1], (B, shape[0]))
     want = [every_path(scores, mask, i)[tuple(tags[i, mask[i]].tolist())] for i in range(B)]
-    np.testing.assert_allclose(chain.path_score(scores, mask, tags), want, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(path_score(scores, mask, tags), want, rtol=1e-5, atol=1e-5)
 
 
 @given(seed=seeds, shape=shapes)
 def test_viterbi_finds_the_best_path_of_all(seed, shape):
     scores, mask = draw(seed, *shape)
-    path = np.asarray(chain.viterbi(scores, mask))
+    path = np.asarray(viterbi(scores, mask))
     assert (path.shape, path.dtype) == ((B, shape[0]), np.int32)
     assert (path[~mask] == -1).all()
     for i in range(B):
@@ -73,12 +78,12 @@ def test_padding_changes_nothing_whatever_stands_there(seed):
     wider = np.pad(mask, ((0, 0), (0, 3)))
     tags = generator(seed).integers(0, K, (B, W))
     for before, after in (
-        (chain.log_partition(scores, mask), chain.log_partition(longer, wider)),
+        (log_partition(scores, mask), log_partition(longer, wider)),
         (
-            chain.path_score(scores, mask, tags),
-            chain.path_score(longer, wider, np.pad(tags, ((0, 0), (0, 3)), constant_values=2)),
+            path_score(scores, mask, tags),
+            path_score(longer, wider, np.pad(tags, ((0, 0), (0, 3)), constant_values=2)),
         ),
-        (chain.viterbi(scores, mask), chain.viterbi(longer, wider)[:, :W]),
+        (viterbi(scores, mask), viterbi(longer, wider)[:, :W]),
     ):
         np.testing.assert_allclose(before, after, rtol=1e-6)
 
@@ -92,7 +97,7 @@ def test_gradients_equal_finite_differences_in_float64():
 
         @jax.jit
         def nats(scores):
-            return jnp.sum(chain.log_partition(scores, mask) - chain.path_score(scores, mask, tags))
+            return jnp.sum(log_partition(scores, mask) - path_score(scores, mask, tags))
 
         grads = jax.grad(nats)(scores)
         step, checked = 1e-5, 0
@@ -111,9 +116,7 @@ def test_gradients_equal_finite_differences_in_float64():
 @given(seed=seeds)
 def test_gradients_of_the_sum_are_chances_of_tags(seed):
     scores, mask = draw(seed)
-    chances = jax.grad(lambda e: chain.log_partition(scores._replace(emissions=e), mask).sum())(
-        jnp.asarray(scores.emissions, jnp.float32)
-    )
+    chances = chances_of(jax.tree.map(jnp.asarray, scores), mask).emissions
     np.testing.assert_allclose(chances.sum(-1), mask, atol=1e-5)
     every = every_path(scores, mask, 0)
     total = np.logaddexp.reduce(list(every.values()))
@@ -124,6 +127,6 @@ def test_gradients_of_the_sum_are_chances_of_tags(seed):
 def test_a_row_without_words_is_finite_and_has_no_path():
     scores, _ = draw(0)
     nothing = np.zeros((B, W), bool)
-    assert np.isfinite(chain.log_partition(scores, nothing)).all()
-    assert not np.asarray(chain.path_score(scores, nothing, np.zeros((B, W), int))).any()
-    assert (np.asarray(chain.viterbi(scores, nothing)) == -1).all()
+    assert np.isfinite(log_partition(scores, nothing)).all()
+    assert not np.asarray(path_score(scores, nothing, np.zeros((B, W), int))).any()
+    assert (np.asarray(viterbi(scores, nothing)) == -1).all()
