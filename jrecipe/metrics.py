@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jrecipe.types import Array, LossFunction, TaskError
+from jrecipe.types import Array, LossFunction, PyTree, TaskError
 
 
 def accuracy(outputs: Array, targets: Array) -> Array:
@@ -83,6 +83,46 @@ def token_accuracy(pad: int | None = None) -> LossFunction:
     return token_accuracy
 
 
+@functools.lru_cache(maxsize=64)
+def tag_accuracy(loss: Any) -> LossFunction:
+    """Share of the words whose tag is right in the sequence that a loss decides for, as a metric.
+
+    Args:
+      loss: such as `jr.losses.crf()`, whose `decide` gives int[b, w]; hashable.
+
+    Returns:
+      `(outputs, targets int[b, w]) -> (value, weight)`, float32[b] each; targets of `loss.pad` do
+      not count, and the weight is the number of words.
+    """
+
+    def tag_accuracy(outputs: PyTree, targets: Array) -> tuple[Array, Array]:
+        decided, targets = _fit("tag_accuracy", loss.decide(outputs), targets)
+        counted = targets != loss.pad
+        weight = jnp.sum(counted, axis=1, dtype=jnp.float32)
+        right = jnp.sum((decided == targets) & counted, axis=1, dtype=jnp.float32)
+        return right / jnp.maximum(weight, 1.0), weight
+
+    return tag_accuracy
+
+
+@functools.lru_cache(maxsize=64)
+def span_accuracy(loss: Any) -> LossFunction:
+    """Whether the span that a loss decides for is right, start and end, as a metric.
+
+    Args:
+      loss: such as `jr.losses.span_cross_entropy()`, whose `decide` gives int[b, 2]; hashable.
+
+    Returns:
+      `(outputs, targets int[b, 2]) -> float32[b]`, 0 or 1.
+    """
+
+    def span_accuracy(outputs: Array, targets: Array) -> Array:
+        decided, targets = _fit("span_accuracy", loss.decide(outputs), targets)
+        return jnp.all(decided == targets, axis=1).astype(jnp.float32)
+
+    return span_accuracy
+
+
 def negative_absolute_error(outputs: Array, targets: Array) -> Array:
     """Returns `-|output - target|`, the mean over components; 0 is perfect.
 
@@ -120,6 +160,10 @@ def for_loss(loss: Any) -> LossFunction | None:
     kind = getattr(loss, "kind", None)
     if kind == "tokens":
         return token_accuracy(getattr(loss, "pad", None))
+    if kind == "tags":
+        return tag_accuracy(loss)
+    if kind == "span":
+        return span_accuracy(loss)
     if kind == "number":
         return negative_squared_error if loss.name == "l2" else negative_absolute_error
     return {

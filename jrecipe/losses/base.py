@@ -17,7 +17,7 @@ import numpy as np
 
 from jrecipe.types import Array, LossFunction, PerExample, PyTree, TaskError
 
-Kind = Literal["classes", "binary", "multilabel", "number", "tokens"]
+Kind = Literal["classes", "binary", "multilabel", "number", "tokens", "tags", "span"]
 Shape = tuple[int, ...]
 
 
@@ -31,7 +31,7 @@ class Loss(abc.ABC):
     Attributes:
       name: what reports call it.
       kind: what the targets are: "classes" int[b], "binary" [b], "multilabel" [b, l], "number" [b]
-        or [b, d], "tokens" int[b, t].
+        or [b, d], "tokens" int[b, t], "tags" int[b, w] decided together, "span" int[b, 2].
     """
 
     name: str

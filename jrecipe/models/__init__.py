@@ -6,6 +6,7 @@
 | pictures | `ConvNet`, `LeNet`, `ResNetCifar`, `ResNet9`, `ResNet`, `ViT`, `SqueezeNet` |
 | sequences with one answer | `GRU`, `LSTM` |
 | tokens, the next one at each place | `GPT` |
+| texts, on an encoder | `TextClassifier`, `Tagger`, `SpanFinder`, `PairSimilarity` |
 
 `suggest(data)` names the plainest fit for a data set and says why. Every network is a Linen module
 with `outputs`, computes in `dtype` and answers in float32; its last layer starts at zero unless
@@ -31,14 +32,18 @@ _NAMES = {
     "LeNet": "lenet",
     "Linear": "linear",
     "MLP": "mlp",
+    "PairSimilarity": "pair_similarity",
     "Pretrained": "pretrained",
     "ResNet": "resnet",
     "ResNet9": "resnet9",
     "ResNetCifar": "resnet_cifar",
+    "SpanFinder": "span_finder",
     "SpatialDropout": "dropout",
     "SqueezeNet": "squeezenet",
     "StochasticDepth": "dropout",
     "Suggestion": "suggestion",
+    "Tagger": "tagger",
+    "TextClassifier": "text_classifier",
     "ViT": "vit",
     "as_model": "adapt",
     "in_precision": "precision",
@@ -56,14 +61,18 @@ __all__ = [
     "Dropout",
     "LeNet",
     "Linear",
+    "PairSimilarity",
     "Pretrained",
     "ResNet",
     "ResNet9",
     "ResNetCifar",
+    "SpanFinder",
     "SpatialDropout",
     "SqueezeNet",
     "StochasticDepth",
     "Suggestion",
+    "Tagger",
+    "TextClassifier",
     "ViT",
     "as_model",
     "in_precision",
@@ -83,14 +92,18 @@ if TYPE_CHECKING:
     from jrecipe.models.linear import Linear
     from jrecipe.models.lstm import LSTM
     from jrecipe.models.mlp import MLP
+    from jrecipe.models.pair_similarity import PairSimilarity
     from jrecipe.models.precision import in_precision
     from jrecipe.models.pretrained import Pretrained, load_pretrained
     from jrecipe.models.rematerialize import remat
     from jrecipe.models.resnet import ResNet
     from jrecipe.models.resnet9 import ResNet9
     from jrecipe.models.resnet_cifar import ResNetCifar
+    from jrecipe.models.span_finder import SpanFinder
     from jrecipe.models.squeezenet import SqueezeNet
     from jrecipe.models.suggestion import Suggestion, suggest
+    from jrecipe.models.tagger import Tagger
+    from jrecipe.models.text_classifier import TextClassifier
     from jrecipe.models.vit import ViT
 
 
