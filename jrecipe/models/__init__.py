@@ -7,10 +7,12 @@
 | sequences with one answer | `GRU`, `LSTM` |
 | tokens, the next one at each place | `GPT` |
 | texts, on an encoder | `TextClassifier`, `Tagger`, `SpanFinder`, `PairSimilarity` |
+| texts, for a head of your own; from public weights by `jrecipe.finetune` | `Bert` |
 
-`suggest(data)` names the plainest fit for a data set and says why. Every network is a Linen module
-with `outputs`, computes in `dtype` and answers in float32; its last layer starts at zero unless
-`head_init` says otherwise, so that the loss at initialisation is that of an uninformed model (B4);
+`suggest(data)` names the plainest fit for a data set and says why. Every network but the encoder
+`Bert` is a Linen module with `outputs`, computes in `dtype` and answers in float32; its last layer
+starts at zero unless `head_init` says otherwise, so that the loss at initialisation is that of an
+uninformed model (B4);
 `module.apply(variables, inputs, method="features")` gives what that layer sees.
 `load_pretrained(path)` reads weights together with the normalisation they need (D4).
 
@@ -23,6 +25,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _NAMES = {
+    "Bert": "bert",
     "Conv": "conv",
     "ConvNet": "convnet",
     "Dropout": "dropout",
@@ -56,6 +59,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "MLP",
+    "Bert",
     "Conv",
     "ConvNet",
     "Dropout",
@@ -83,6 +87,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from jrecipe.models.adapt import as_model
+    from jrecipe.models.bert import Bert
     from jrecipe.models.conv import Conv
     from jrecipe.models.convnet import ConvNet
     from jrecipe.models.dropout import Dropout, SpatialDropout, StochasticDepth

@@ -90,7 +90,8 @@ def fill(
       The structure of `shapes` with leaves float32.
 
     Raises:
-      TaskError: if a name is missing, left over, or has another shape, with the first of each.
+      TaskError: if a name is missing, left over, or has another shape or whole numbers, with the
+        first of each.
     """
     leaves, structure = jax.tree_util.tree_flatten_with_path(shapes)
     wanted = {name_of(tuple(key.key for key in path)): leaf.shape for path, leaf in leaves}
@@ -104,6 +105,11 @@ def fill(
         "lacks": _first(name for name in wanted if name not in arrays),
         "has the unknown": _first(name for name in arrays if name not in wanted),
         "has in another shape (axes in jrecipe's order)": _first(wrong),
+        "has as whole numbers": _first(
+            f"{name} {array.dtype}"
+            for name, array in turned.items()
+            if not jax.numpy.issubdtype(array.dtype, np.floating)  # bfloat16 too
+        ),
     }
     if any(found.values()):
         said = "; ".join(f"it {what} {names}" for what, names in found.items() if names)
