@@ -9,12 +9,19 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from t5_golden.t5_weights import CONFIGS, array_of, inputs_of
 
 from jrecipe.finetune.t5_names import t5_module, t5_name
 from jrecipe.models.cache import Cache
 
 GOLDEN = Path(__file__).parent / "t5_golden" / "t5_golden.npz"
+
+
+def variants(names):
+    """Returns `names` as cases of a test; those that no public weights have are slow ones."""
+    rare = ("relu_untied", "gated_tied")
+    return [pytest.param(n, marks=[pytest.mark.slow] * (n in rare)) for n in names]
 
 
 @functools.cache

@@ -51,6 +51,7 @@ def main() -> None:
         net = network(config)
         names = {n for n, _ in net.named_parameters()}
         assert ("lm_head.weight" in names) == (config.get("tie_word_embeddings") is False)
+        golden[f"{name}_names"] = np.array(sorted(names))
         with torch.no_grad():
             out = net(
                 **read,
