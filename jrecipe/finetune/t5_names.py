@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from jrecipe.models.t5 import T5
 from jrecipe.types import TaskError
 
-_KINDS = ("t5", "mt5")
+T5_KINDS = ("t5", "mt5")
 _GATED = {"relu": False, "gated-gelu": True}
 _FIELDS = {  # ours: theirs
     "vocabulary": "vocab_size",
@@ -51,10 +53,10 @@ def t5_module(config: Mapping[str, Any]) -> T5:
         1.1 do not have.
     """
     kind = config.get("model_type", "t5")
-    if kind not in _KINDS:
+    if kind not in T5_KINDS:
         raise TaskError(
-            f"config.json says model_type={kind!r}; T5 reads {' and '.join(_KINDS)}, whose layers "
-            "share their positions."
+            f"config.json says model_type={kind!r}; T5 reads {' and '.join(T5_KINDS)}, whose "
+            "layers share their positions."
         )
     missing = [theirs for theirs in _FIELDS.values() if not isinstance(config.get(theirs), int)]
     if missing:
@@ -108,14 +110,30 @@ def t5_name(path: tuple[str, ...]) -> str:
     return f"{at}.{inner[kind]}.{_LAYERS.get(rest[2], out)}.weight"
 
 
-def t5_aliases(module: T5) -> dict[str, tuple[str, ...]]:
-    """Returns further names under which a file may hold a parameter, by its public name.
+def t5_arrays(
+    arrays: Mapping[str, np.ndarray], module: T5
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Takes the network's tensors out of those of a file.
 
-    Files keep one of several equal arrays, or all of them.
+    The embedding may stand under any of its names, or under several: files keep one of several
+    equal arrays, or all of them.
+
+    Args:
+      arrays: by the names of the file.
+      module: the network, for whether its last layer is the embedding.
+
+    Returns:
+      Those of the network by the names of `t5_name`, and the sorted names of the others.
     """
-    return {_SHARED: (*_COPIES, _HEAD) if module.tied else _COPIES}
+    copies = (*_COPIES, _HEAD) if module.tied else _COPIES
+    taken = {n: a for n, a in arrays.items() if n not in (*copies, _UNUSED)}
+    if _SHARED not in taken:
+        found = next((n for n in copies if n in arrays), None)
+        taken |= {} if found is None else {_SHARED: arrays[found]}
+    return taken, tuple(sorted(n for n in arrays if n == _UNUSED))
 
 
-def t5_unused(name: str) -> bool:
-    """Says whether a file may hold `name` although T5 never used it."""
-    return name == _UNUSED
+def t5_turned(name: str, array: np.ndarray) -> np.ndarray:
+    """Returns a tensor with its axes in the other order: matrices of dense layers transposed."""
+    table = name == _SHARED or name.endswith("relative_attention_bias.weight")
+    return array.T if array.ndim == 2 and not table else array

@@ -6,11 +6,12 @@
 | pictures | `ConvNet`, `LeNet`, `ResNetCifar`, `ResNet9`, `ResNet`, `ViT`, `SqueezeNet` |
 | sequences with one answer | `GRU`, `LSTM` |
 | tokens, the next one at each place | `GPT` |
+| texts, for a head; from public weights by `jrecipe.finetune` | `Bert` |
 | texts, on an encoder | `TextClassifier`, `Tagger`, `SpanFinder`, `PairSimilarity` |
-| texts, for a head of your own; from public weights by `jrecipe.finetune` | `Bert` |
+| texts from texts | `T5` |
 
-`suggest(data)` names the plainest fit for a data set and says why. Every network but the encoder
-`Bert` is a Linen module with `outputs`, computes in `dtype` and answers in float32; its last layer
+`suggest(data)` names the plainest fit for a data set and says why. Every network but `Bert` and
+`T5` is a Linen module with `outputs`, computes in `dtype` and answers in float32; its last layer
 starts at zero unless `head_init` says otherwise, so that the loss at initialisation is that of an
 uninformed model (B4);
 `module.apply(variables, inputs, method="features")` gives what that layer sees.
@@ -45,6 +46,7 @@ _NAMES = {
     "SqueezeNet": "squeezenet",
     "StochasticDepth": "dropout",
     "Suggestion": "suggestion",
+    "T5": "t5",
     "Tagger": "tagger",
     "TextClassifier": "text_classifier",
     "ViT": "vit",
@@ -59,6 +61,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "MLP",
+    "T5",
     "Bert",
     "Conv",
     "ConvNet",
@@ -107,6 +110,7 @@ if TYPE_CHECKING:
     from jrecipe.models.span_finder import SpanFinder
     from jrecipe.models.squeezenet import SqueezeNet
     from jrecipe.models.suggestion import Suggestion, suggest
+    from jrecipe.models.t5 import T5
     from jrecipe.models.tagger import Tagger
     from jrecipe.models.text_classifier import TextClassifier
     from jrecipe.models.vit import ViT

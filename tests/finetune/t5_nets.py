@@ -39,6 +39,17 @@ def small_t5(name):
     return module, jax.tree_util.tree_map_with_path(fill, shapes)
 
 
+def file_of(name):
+    """Returns the arrays of a small T5 as a file holds them."""
+    return {
+        t5_name(path): leaf.T if path[-1] == "kernel" else leaf
+        for path, leaf in (
+            (tuple(key.key for key in path), np.asarray(leaf))
+            for path, leaf in jax.tree_util.tree_flatten_with_path(small_t5(name)[1])[0]
+        )
+    }
+
+
 class Table(nn.Module):
     """Answers by the last two tokens, for each example by a table of its own: float32[b, v, v, v].
 

@@ -8,9 +8,11 @@ import jax
 import numpy as np
 import pytest
 from t5_golden.t5_weights import CONFIGS, SIZES, inputs_of
-from t5_nets import GOLDEN, small_t5
+from t5_nets import GOLDEN, file_of, small_t5
+from weight_folders import stored
 
-from jrecipe.finetune.t5_names import t5_aliases, t5_module, t5_name, t5_unused
+from jrecipe.finetune.load import load_pretrained
+from jrecipe.finetune.t5_names import t5_module, t5_name
 from jrecipe.models import t5 as t5_file
 from jrecipe.types import TaskError
 
@@ -38,7 +40,7 @@ def test_logits_are_those_of_the_reference(name):
 
 @names
 def test_names_are_those_of_the_reference_and_no_others(name):
-    module, params = small_t5(name)
+    params = small_t5(name)[1]
     paths = [
         tuple(key.key for key in path)
         for path, _ in jax.tree_util.tree_flatten_with_path(params)[0]
@@ -46,11 +48,40 @@ def test_names_are_those_of_the_reference_and_no_others(name):
     ours = [t5_name(path) for path in paths]
     with np.load(GOLDEN) as golden:
         assert sorted(ours) == golden[f"{name}_names"].tolist()
-    further = [alias for names in t5_aliases(module).values() for alias in names]
-    assert not set(further) & set(ours)
-    assert ("lm_head.weight" in further) == module.tied
-    assert t5_unused("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight")
-    assert not any(t5_unused(name) for name in (*ours, *further))
+
+
+@pytest.mark.parametrize("name", ["relu_tied", "gated_untied"])
+def test_a_folder_gives_the_network_whatever_names_its_embedding_has(name, tmp_path):
+    arrays = file_of(name)
+    old = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+    shared = arrays.pop("shared.weight")
+    copies = ["shared.weight"], ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
+    for i, names in enumerate(copies):
+        held = arrays | dict.fromkeys(names, shared)
+        if i:
+            held[old] = np.ones((8, 3), np.float32)
+        folder = stored(tmp_path / str(i), CONFIGS[name], held)
+        found = load_pretrained(folder)
+        assert found.module == small_t5(name)[0]
+        jax.tree.map(np.testing.assert_array_equal, found.params, small_t5(name)[1])
+        assert found.unused == ((old,) if i else ())
+
+
+def test_a_head_of_a_tied_network_is_its_embedding(tmp_path):
+    arrays = file_of("relu_tied")
+    again = stored(
+        tmp_path, CONFIGS["relu_tied"], arrays | {"lm_head.weight": arrays["shared.weight"]}
+    )
+    found = load_pretrained(again)
+    jax.tree.map(np.testing.assert_array_equal, found.params, small_t5("relu_tied")[1])
+
+
+@pytest.mark.parametrize("gone", ["shared.weight", "lm_head.weight"])
+def test_what_a_folder_lacks_is_named(gone, tmp_path):
+    arrays = file_of("gated_untied")
+    del arrays[gone]
+    with pytest.raises(TaskError, match=rf"lacks {gone}"):
+        load_pretrained(stored(tmp_path, CONFIGS["gated_untied"], arrays))
 
 
 def test_every_field_of_the_config_is_read():
