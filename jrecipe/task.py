@@ -24,6 +24,7 @@ from jrecipe.models.adapt import as_model
 from jrecipe.types import Augment, Batch, Key, LossFunction, Model, PyTree, Source, TaskError
 
 _STREAMED = 2**26  # bytes of a split that is not in memory that are looked at
+_PADDED = 2**30  # bytes up to which rows of several lengths are read at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +199,18 @@ def spread(n: int, limit: int | None = None) -> np.ndarray:
 
 
 def read(source: Source, limit: int | None = None) -> tuple[PyTree, PyTree]:
-    """Returns `(inputs, targets)` of a whole source, or of `limit` rows spread evenly over it."""
+    """Returns `(inputs, targets)` of a whole source, or of `limit` rows spread evenly over it.
+
+    Raises:
+      TaskError: if rows of several lengths (`source.buckets`) would take more than 1 GiB, padded to
+        the longest.
+    """
+    if limit is None and getattr(source, "buckets", None) is not None and nbytes(source) > _PADDED:
+        raise TaskError(
+            f"{type(source).__name__} of {len(source)} rows would take {nbytes(source):,} bytes "
+            "when all are padded to the longest; read batches of one length, as "
+            "jr.data.evaluation_rows(source.buckets, 256) has them, or some rows."
+        )
     return source.take(spread(len(source), limit))
 
 

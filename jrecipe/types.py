@@ -73,7 +73,11 @@ class Model:
 
 @runtime_checkable
 class Source(Protocol):
-    """Examples that can be read in any order."""
+    """Examples that can be read in any order.
+
+    One whose rows have several lengths also has an attribute `buckets` int32[n], the length to
+    which each row is padded; `take(rows)` pads its arrays to `max(buckets[rows])`.
+    """
 
     def __len__(self) -> int:
         """Number of examples, at least 1."""

@@ -3,6 +3,7 @@
 `load` reads a data set by name or path; the loaders behind it can be called by themselves.
 """
 
+from jrecipe.data.buckets import buckets_of, evaluation_rows, training_rows
 from jrecipe.data.digits import load_digits
 from jrecipe.data.encode import (
     EncodedSource,
@@ -41,8 +42,10 @@ __all__ = [
     "as_source",
     "batch_rows",
     "batches",
+    "buckets_of",
     "encoder_from_json",
     "epoch_order",
+    "evaluation_rows",
     "in_memory",
     "load",
     "load_digits",
@@ -56,4 +59,5 @@ __all__ = [
     "read_idx",
     "read_new",
     "stratified_split",
+    "training_rows",
 ]

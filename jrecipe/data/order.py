@@ -8,6 +8,7 @@ computes that step's rows without replaying the 9,999 before. Nothing here holds
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -71,6 +72,31 @@ def batch_rows(
       >>> batch_rows(n=3, batch_size=2, seed=0, step=1, count=2, shuffle=False).tolist()
       [[2, 0], [1, 2]]
     """
+
+    def order(epoch: int) -> np.ndarray:
+        return epoch_order(n, seed, epoch) if shuffle else np.arange(n, dtype=np.int32)
+
+    return stream_rows(n, batch_size, step, count, order)
+
+
+def stream_rows(
+    n: int, batch_size: int, step: int, count: int, order: Callable[[int], np.ndarray]
+) -> np.ndarray:
+    """Cuts the batches `step` to `step + count - 1` from epochs that are laid end to end.
+
+    Args:
+      n: number of examples.
+      batch_size: rows per batch, >= 1.
+      step: the first batch, >= 0.
+      count: how many batches, >= 0.
+      order: `(epoch) -> int[n]`, a permutation.
+
+    Returns:
+      int32[count, batch_size], values in [0, n).
+
+    Raises:
+      TaskError: if an argument is out of range.
+    """
     n, batch_size, step, count = int(n), int(batch_size), int(step), int(count)
     if not 1 <= n < 2**31:
         raise TaskError(f"batch_rows needs 1 <= n < 2^31 examples, got {n=}.")
@@ -83,11 +109,7 @@ def batch_rows(
     while filled < len(rows):
         epoch, offset = divmod(step * batch_size + filled, n)  # Python integers do not overflow
         take = min(n - offset, len(rows) - filled)
-        rows[filled : filled + take] = (
-            epoch_order(n, seed, epoch)[offset : offset + take]
-            if shuffle
-            else np.arange(offset, offset + take, dtype=np.int32)
-        )
+        rows[filled : filled + take] = order(epoch)[offset : offset + take]
         filled += take
     return rows.reshape(count, batch_size)
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jrecipe.data.buckets import buckets_of
 from jrecipe.types import PyTree, Source, TaskError
 
 _INT32 = np.iinfo(np.int32)
@@ -109,15 +110,23 @@ def as_source(value: Any, name: str = "train") -> Source:
 
 
 def in_memory(source: Source) -> bool:
-    """Says whether a source holds its examples as arrays, so that reading costs nothing."""
-    return isinstance(source, ArraySource)
+    """Says whether a source holds its examples as arrays, so that reading costs nothing.
+
+    One whose rows have several lengths (`buckets`) does not: together they would all be padded.
+    """
+    return isinstance(source, ArraySource) and getattr(source, "buckets", None) is None
 
 
 def nbytes(source: Source) -> int:
-    """Returns the bytes of all examples: exact for arrays, else the first one times the count."""
-    if isinstance(source, ArraySource):
+    """Returns the bytes of all examples, read at once.
+
+    Exact for arrays; else the first example times the count, or the longest where there are
+    `buckets`.
+    """
+    buckets = getattr(source, "buckets", None)
+    if isinstance(source, ArraySource) and buckets is None:
         return source.nbytes
-    example = source.take(np.zeros(1, np.int32))
+    example = source.take(np.array([0 if buckets is None else np.argmax(buckets)], np.int32))
     return len(source) * sum(int(np.asarray(leaf).nbytes) for leaf in jax.tree.leaves(example))
 
 
@@ -133,6 +142,7 @@ def _check_foreign(source: Source, name: str) -> Source:
             f"{name} is a source whose take(rows) needs to return a pair (inputs, targets), "
             f"got {_describe(example)}."
         )
+    buckets_of(source)  # or says what is wrong with them
     return source
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jrecipe.data.order import batch_rows
+from jrecipe.data.buckets import source_training_rows
 from jrecipe.task import Task
 from jrecipe.train.frozen import path_name
 from jrecipe.train.step import make_loss_fn
@@ -42,7 +42,7 @@ def explain(task: Task, state: Any, step: int, seed: int, folder: Path | None) -
     Returns:
       A clause such as "the gradient of Dense_0/kernel is the first that is not finite".
     """
-    rows = batch_rows(len(task.train), task.batch_size, seed, step)[0]
+    rows = source_training_rows(task.train, task.batch_size, seed, step)[0]
     inputs, targets = task.train.take(rows)
     said = _what(task, state, rows, inputs, targets)
     if folder is None:

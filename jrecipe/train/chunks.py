@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jrecipe.data.order import batch_rows
+from jrecipe.data.buckets import source_training_rows
 from jrecipe.data.source import in_memory
 from jrecipe.data.stream import batches
 from jrecipe.task import Task, read
@@ -34,16 +34,18 @@ def longest_chunk(task: Task) -> int:
 def own_chunk(task: Task, state: Any, seed: int, layout: Layout, accumulate: int) -> Chunk:
     """Builds the chunk of the reference trainer: compiled, data on the device if it fits.
 
-    A chunk makes up to `longest_chunk(task)` updates; its length compiles nothing anew.
+    A chunk makes up to `longest_chunk(task)` updates; its length compiles nothing anew. Data that is
+    not in memory is read ahead while the device computes; where its rows have several lengths, one
+    program is compiled for each of them.
     """
     update = update_of(task, accumulate, layout.axis_name)
-    n, size = len(task.train), task.batch_size
+    size = task.batch_size
 
     def on_batch(state: Any, batch: Batch) -> tuple[Any, dict[str, Array]]:
         return update(state, batch, jax.random.fold_in(state.key, state.step))
 
     def rows_of(step: int, count: int) -> np.ndarray:
-        return batch_rows(n, size, seed, step, count)
+        return source_training_rows(task.train, size, seed, step, count)
 
     if not in_memory(task.train):
         stepper = layout.compile(layout.inside(on_batch), 0)
@@ -54,7 +56,8 @@ def own_chunk(task: Task, state: Any, seed: int, layout: Layout, accumulate: int
             for inputs, targets in batches(task.train, iter(rows_of(step, count))):
                 state, row = stepper(state, layout.spread(Batch(inputs, targets, ones)))
                 numbers.append(row)
-            return state, {k: np.array([float(r[k]) for r in numbers]) for k in numbers[0]}
+            known = jax.device_get(numbers)  # waits for the device, once
+            return state, {k: np.array([float(row[k]) for row in known]) for k in known[0]}
 
         return streamed
 
@@ -74,7 +77,7 @@ def own_chunk(task: Task, state: Any, seed: int, layout: Layout, accumulate: int
     longest = longest_chunk(task)
     runner = roll(on_rows, scan, layout.compile)
 
-    drawn = _Drawn(n, size, seed)
+    drawn = _Drawn(size, rows_of)
 
     def resident(state: Any, step: int, count: int) -> tuple[Any, dict[str, np.ndarray]]:
         rows = np.zeros((longest, size), np.int32)
@@ -89,15 +92,15 @@ def own_chunk(task: Task, state: Any, seed: int, layout: Layout, accumulate: int
 class _Drawn:
     """The rows of batches, drawn ahead."""
 
-    def __init__(self, n: int, size: int, seed: int) -> None:
-        self._n, self._size, self._seed = n, size, seed
+    def __init__(self, size: int, rows_of: Callable[[int, int], np.ndarray]) -> None:
+        self._rows_of = rows_of
         self._start, self._rows = 0, np.empty((0, size), np.int32)
 
     def draw(self, step: int, count: int) -> None:
         """Draws the batches `step` to `step + count - 1`, as far as they are not there."""
         there = self._rows[step - self._start :] if step >= self._start else self._rows[:0]
         more = max(0, count - len(there))
-        drawn = batch_rows(self._n, self._size, self._seed, step + len(there), more)
+        drawn = self._rows_of(step + len(there), more)
         self._start, self._rows = step, np.concatenate([there, drawn])
 
     def take(self, step: int, count: int) -> np.ndarray:
@@ -108,12 +111,12 @@ class _Drawn:
 
 def foreign_chunk(task: Task, seed: int) -> Chunk:
     """Builds the chunk of a user's own trainer: one call a step, as the user would make it."""
-    trainer, n = task.trainer, len(task.train)
+    trainer = task.trainer
     assert trainer is not None
     key = jax.random.fold_in(jax.random.key(seed), 1)
 
     def rows(step: int, count: int) -> Iterator[np.ndarray]:
-        return iter(batch_rows(n, task.batch_size, seed, step, count))
+        return iter(source_training_rows(task.train, task.batch_size, seed, step, count))
 
     def run(state: Any, step: int, count: int) -> tuple[Any, dict[str, np.ndarray]]:
         numbers: list[dict[str, float]] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
-from jrecipe.data.order import padded_rows
-from jrecipe.types import Array, LossFunction, PyTree, Source
+from jrecipe.data.buckets import source_evaluation_rows
+from jrecipe.types import Array, LossFunction, PyTree, Source, TaskError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,15 +84,19 @@ def evaluate(
     """Evaluates `predict(state, inputs)` on every example of a source, exactly.
 
     Args:
-      predict: `(state, inputs) -> outputs` in evaluation mode; it always sees `batch_size` rows.
+      predict: `(state, inputs) -> outputs` in evaluation mode; it always sees `batch_size` rows,
+        and of a source with `buckets` batches that are padded to one of them.
       state: passed on to `predict`.
       source: the examples.
       loss: `(outputs, targets) -> float32[b]` or `(value, weight)`.
       metric: the same, or None.
       batch_size: rows per forward pass; changes speed and memory only.
       keep_outputs: also return the outputs of every example.
+
+    Raises:
+      TaskError: if outputs are to be kept whose lengths differ between batches.
     """
-    rows, masks = padded_rows(len(source), min(batch_size, len(source)))
+    rows, masks = source_evaluation_rows(source, min(batch_size, len(source)))
     known = isinstance(loss, Hashable) and isinstance(metric, Hashable)
     score = (_scorer if known else _scorer.__wrapped__)(loss, metric)
     parts, kept = [], []
@@ -103,7 +107,10 @@ def evaluate(
         parts.append([np.asarray(x)[:real] for x in score(outputs, targets)])
         if keep_outputs:
             kept.append(jax.tree.map(lambda x, real=real: np.asarray(x)[:real], outputs))
-    value, weight, metric_value, metric_weight = map(np.concatenate, zip(*parts, strict=True))
+    order = rows.reshape(-1)[: len(source)]  # what fills up the last batch comes after it
+    value, weight, metric_value, metric_weight = (
+        _by_row(list(part), order) for part in zip(*parts, strict=True)
+    )
     mean, stderr = mean_and_stderr(value, weight)
     if metric is None:
         metric_mean = metric_stderr = float("nan")
@@ -120,8 +127,22 @@ def evaluate(
         weights=weight,
         metric_values=metric_value,
         metric_weights=metric_weight,
-        outputs=jax.tree.map(lambda *x: np.concatenate(x), *kept) if keep_outputs else None,
+        outputs=jax.tree.map(lambda *x: _by_row(x, order), *kept) if keep_outputs else None,
     )
+
+
+def _by_row(parts: Sequence[np.ndarray], order: np.ndarray) -> np.ndarray:
+    """Joins what was found for the rows `order` int[n], batch by batch, as an array by row."""
+    if len({part.shape[1:] for part in parts}) > 1:
+        raise TaskError(
+            "evaluate(keep_outputs=True) got outputs of several lengths, "
+            f"{parts[0].shape[1:]} and {parts[-1].shape[1:]}; read them batch by batch, by "
+            "jr.data.evaluation_rows(source.buckets, batch_size)."
+        )
+    joined = np.concatenate(parts)
+    found = np.empty_like(joined)
+    found[order] = joined
+    return found
 
 
 @functools.lru_cache(maxsize=64)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jrecipe.data.order import batch_rows
+from jrecipe.data.buckets import source_training_rows
 from jrecipe.task import Task
 from jrecipe.train.frozen import path_name
 from jrecipe.train.reference import optimizer_of, trainer_of
@@ -132,8 +132,8 @@ class Monitor:
         numbers: tuple[dict[str, float], ...] = ({}, {}, {})
         noise = float("nan")
         if self._measure is not None:
-            n, size = len(self.task.train), self.task.batch_size
-            rows = batch_rows(n, size, self.seed, step)[0]
+            size = self.task.batch_size
+            rows = source_training_rows(self.task.train, size, self.seed, step)[0]
             inputs, targets = jax.tree.map(jnp.asarray, self.task.train.take(rows))
             batch = Batch(inputs, targets, jnp.ones(len(rows), jnp.float32))
             found = self._measure(state, batch, jax.random.fold_in(state.key, MONITOR_STREAM))

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe import losses
+from jrecipe.data.buckets import buckets_of
 from jrecipe.data.order import batch_rows, padded_rows
 from jrecipe.data.source import in_memory
 from jrecipe.task import Task, read, spread
@@ -27,7 +28,7 @@ from jrecipe.train.quick_on_cpu import quick_on_cpu
 from jrecipe.train.reference import example_inputs, optimizer_of, trainer_of, update_of
 from jrecipe.train.some_rows import SomeRows
 from jrecipe.train.state import TrainState, create_state
-from jrecipe.types import Array, Batch, PyTree, Source
+from jrecipe.types import Array, Batch, PyTree, Source, TaskError
 
 TRAIN_ROWS = 4096  # training examples that are scored at the end
 
@@ -66,9 +67,18 @@ class Arms:
       task: one of the family, with a model and data in memory; its data, loss and shapes are those
         of all.
       variant: `(knobs) -> task` of the family, called under a trace; None if there are no knobs.
+
+    Raises:
+      TaskError: if the rows of a split have several lengths (`buckets`).
     """
 
     def __init__(self, task: Task, variant: Callable[[PyTree], Task] | None = None) -> None:
+        for name in ("train", "val"):
+            if buckets_of(task.splits[name]) is not None:
+                raise TaskError(
+                    f"Task.{name} has rows of several lengths (buckets), which seeds as one "
+                    "program cannot read; use jr.fit for each seed, or arrays of one shape."
+                )
         family = variant or (lambda knobs: task)
         size, inputs = task.batch_size, example_inputs(task)
         self.task = task

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from jrecipe.data.buckets import buckets_of
 from jrecipe.types import PyTree, Source
 
 
@@ -23,6 +24,12 @@ class SomeRows:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def buckets(self) -> np.ndarray | None:
+        """The padded length int32[n] of each row, None if the source has one shape."""
+        lengths = buckets_of(self.source)
+        return None if lengths is None else lengths[self.rows]
 
     def take(self, rows: np.ndarray) -> tuple[PyTree, PyTree]:
         """Returns the examples at places `rows` int[k] of this part."""
