@@ -26,7 +26,7 @@ def names_of(values: Iterable[Any]) -> tuple[str, ...]:
     """
     names = {label_name(value) for value in values}
     whole = all(name.removeprefix("-").isdecimal() for name in names)
-    return tuple(sorted(names, key=int if whole else str))  # type: ignore[arg-type]
+    return tuple(sorted(names, key=int if whole else str))
 
 
 def label_indices(

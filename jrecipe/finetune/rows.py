@@ -61,9 +61,7 @@ def as_rows(rows: TextRows | Sequence[Row]) -> TextRows:
     """
     if not isinstance(rows, TextRows):
         if isinstance(rows, (str, Path, Mapping)):
-            raise TaskError(
-                f"rows need a list of dicts, got {rows!r:.60}; see read_rows for files."
-            )
+            raise TaskError(f"rows need a list of dicts, got {rows!r:.60}; files: read_rows.")
         rows = TextRows(tuple(rows))
     if not len(rows):
         raise TaskError("rows are empty; give at least one example.")
@@ -81,7 +79,7 @@ def read_rows(path: str | Path) -> TextRows:
     | `.csv`, `.tsv` | a field for each column, all of them texts |
     | `.jsonl`, `.ndjson` | an object per line |
     | `.json` | a list of objects; or SQuAD's, whose rows are question, context, answers |
-    | `.conll`, `.bio`, `.iob`, `.iob2`, `.txt` | "tokens" and "tags", the first and the last column |
+    | `.conll`, `.bio`, `.iob`, `.iob2`, `.txt` | "tokens" and "tags", first and last column |
 
     A row of SQuAD has "id", "title", "context", "question" and "answers", a list of "text" and
     "start", the character where it starts. CoNLL columns are separated by tabs, or by spaces where
@@ -185,7 +183,7 @@ def _of_json(text: str, path: Path) -> tuple[Row, ...]:
             f"{path} needs a list of objects, or SQuAD's object with 'data'; give JSON lines "
             "(.jsonl) for other data."
         )
-    rows = []
+    rows: list[Row] = []
     try:
         for article in stored["data"]:
             for paragraph in article["paragraphs"]:

@@ -76,7 +76,7 @@ class TokenizedSource:
         return len(self.tokens)
 
     def take(self, rows: np.ndarray) -> tuple[PyTree, PyTree]:
-        """Returns `(inputs, targets)` of the examples `rows` int[k], t the largest of their buckets.
+        """Returns `(inputs, targets)` of the examples `rows` int[k], t their largest bucket.
 
         Inputs are `{"ids": int32[k, t], "mask": bool[k, t], "types": int32[k, t]}`, with words also
         "words" int32[k, t]; then targets are int32[k, t] too.

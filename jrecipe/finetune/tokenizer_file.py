@@ -67,13 +67,14 @@ def special_ids(core: Any, files: Mapping[str, Path], config: Mapping[str, Any])
     """
     named = {**_read_json(files.get("tokenizer_config.json"))}
     named |= _read_json(files.get("special_tokens_map.json"))
-    found = {}
+    found: dict[str, int] = {}
     for role, (key, usual) in _ROLES.items():
         token = named.get(key)
         token = token.get("content") if isinstance(token, dict) else token
         names = (token,) if isinstance(token, str) else usual
         ids = [i for i in map(core.token_to_id, names) if i is not None]
-        found |= {role: i for i in ids[:1]}
+        if ids:
+            found[role] = ids[0]
     pad = config.get("pad_token_id")
     if "pad" not in found and isinstance(pad, int) and not isinstance(pad, bool):
         found["pad"] = pad
@@ -141,32 +142,30 @@ def _sentence_pieces(path: Path, settings: Mapping[str, Any]) -> Any:
     from tokenizers.processors import TemplateProcessing
 
     try:
-        from google.protobuf.message import DecodeError
-        from sentencepiece import sentencepiece_model_pb2
+        from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
     except ImportError as error:
         raise TaskError(
             f"{path} needs the packages sentencepiece and protobuf; "
             "pip install 'jrecipe[finetune]'."
         ) from error
-    stored = sentencepiece_model_pb2.ModelProto()
+    raw = path.read_bytes()
     try:
-        stored.ParseFromString(path.read_bytes())
-    except DecodeError as error:
-        raise TaskError(f"{path} is no SentencePiece model ({error}); fetch it again.") from error
-    if stored.trainer_spec.model_type != stored.trainer_spec.UNIGRAM:
+        SentencePieceProcessor(model_proto=raw)
+    except RuntimeError as error:
+        raise TaskError(f"{path} is no SentencePiece model; fetch it again.") from error
+    messages: Any = sentencepiece_model_pb2
+    stored = messages.ModelProto.FromString(raw)
+    trained, spec = stored.trainer_spec, stored.normalizer_spec
+    if trained.model_type != trained.UNIGRAM:
         raise TaskError(f"{path} is no unigram model, as T5's is; give its tokenizer.json.")
     kinds = stored.SentencePiece
     pieces = [(piece.piece, piece.score) for piece in stored.pieces]
     core = Tokenizer(
-        models.Unigram(
-            pieces,
-            unk_id=stored.trainer_spec.unk_id,
-            byte_fallback=stored.trainer_spec.byte_fallback,
-        )
+        models.Unigram(pieces, unk_id=trained.unk_id, byte_fallback=trained.byte_fallback)
     )
-    steps = [normalizers.Strip(left=True, right=True)]
-    if stored.normalizer_spec.precompiled_charsmap:
-        steps.insert(0, normalizers.Precompiled(stored.normalizer_spec.precompiled_charsmap))
+    charsmap = spec.precompiled_charsmap
+    steps: list[Any] = [normalizers.Precompiled(charsmap)] if charsmap else []
+    steps.append(normalizers.Strip(left=True, right=True))
     steps.append(normalizers.Replace(Regex(" {2,}"), " "))
     core.normalizer = normalizers.Sequence(steps)
     core.pre_tokenizer = Metaspace(replacement="▁", prepend_scheme="always")
