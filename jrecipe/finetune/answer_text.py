@@ -23,8 +23,8 @@ def best_answers(
     context, do not end before they start and have at most `longest` tokens; the first of equals.
 
     Args:
-      logits: of start and end, float32[windows, t, 2], or one [t, 2] for each window. t may be above
-        the number of tokens of a window, what is behind them is padding.
+      logits: of start and end, float32[windows, t, 2], or one [t, 2] for each window. t may be
+        above the number of tokens of a window; what is behind them is padding.
       data: what the windows are from.
       longest: most tokens of an answer, >= 1.
       may_be_none: answer "" where the first token, which stands for no answer, scores higher in
@@ -66,7 +66,7 @@ def best_answers(
 def _scores(
     logits: Array | Sequence[Array], data: AnswerData
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns starts and ends [windows, t], -inf outside of the contexts, and those of no answer."""
+    """Returns starts and ends [windows, t], -inf outside the contexts, and of no answer."""
     if len(logits) != len(data):
         raise TaskError(
             f"logits are of {len(logits)} windows, the data have {len(data)}; give one [t, 2] for "
