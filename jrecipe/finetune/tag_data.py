@@ -62,7 +62,9 @@ def tag_data(
     encoded = tokenizer.encode_words(texts, max_length=max_length)
     places = [_first_places(each.words) for each in encoded]
     starts = np.cumsum([0, *(len(each) for each in tagged)])
-    targets = [flat[start : start + len(p)] for start, p in zip(starts, places, strict=False)]
+    targets = [
+        flat[start : start + len(p)].tolist() for start, p in zip(starts, places, strict=False)
+    ]
     lost, added = len(flat) - sum(map(len, places)), sum(each.wordless for each in encoded)
     if lost:
         share = counted(lost, len(flat), "words")
