@@ -6,9 +6,11 @@ import json
 
 import sentencepiece
 import tokenizers
-from tokenizers import models, normalizers, pre_tokenizers, processors
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d", "e", "f", "g", "h", "the", "cat", "dog", "sat", "on", "mat", "run", "##s", "##ning", "##ner", "red", "blue", "big", "who", "what", "is", "was", "in", "paris", "london", ".", ",", "?", "!", "new", "york", "##a", "##b", "##c"]
+_PIECES = """[PAD] [UNK] [CLS] [SEP] [MASK] a b c d e f g h the cat dog sat on mat run ##s ##ning
+##ner red blue big who what is was in paris london . , ? ! new york ##a ##b ##c"""
+PIECES = _PIECES.split()
 VOCABULARY = {piece: i for i, piece in enumerate(PIECES)}
 CLS, SEP, UNK = VOCABULARY["[CLS]"], VOCABULARY["[SEP]"], VOCABULARY["[UNK]"]
 SPECIAL = [("[CLS]", CLS), ("[SEP]", SEP)]
@@ -26,6 +28,7 @@ def word_pieces(special=True):
     core = tokenizers.Tokenizer(models.WordPiece(VOCABULARY, unk_token="[UNK]"))
     core.normalizer = normalizers.BertNormalizer(lowercase=True)
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    core.decoder = decoders.WordPiece()
     core.add_special_tokens(PIECES[:5])
     if special:
         core.post_processor = processors.TemplateProcessing(
@@ -48,7 +51,7 @@ def byte_pairs():
     return core
 
 
-def write_spiece(folder, size=90):
+def write_spiece(folder, size=48):
     """Writes a trained SentencePiece model as T5 has it; returns its processor."""
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(SENTENCES),
