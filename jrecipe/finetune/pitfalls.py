@@ -9,7 +9,7 @@ import numpy as np
 
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 from jrecipe.finetune.answer_data import AnswerData
-from jrecipe.finetune.fields import counted
+from jrecipe.finetune.fields import counted, percent
 from jrecipe.finetune.text_data import TextData
 from jrecipe.finetune.tokenized import TokenizedSource
 from jrecipe.finetune.tokenizer import TextTokenizer
@@ -133,7 +133,7 @@ def judge_unknown(shares: dict[str, float]) -> Finding:
     """Judges the share of unknown tokens of each split."""
     evidence = {f"{name}_unknown": share for name, share in shares.items()}
     conclude = concluding("J7", "text-unknown", {**evidence, "limit": UNKNOWN})
-    said = "; ".join(f"{name}: {100 * share:.2g} %" for name, share in shares.items())
+    said = "; ".join(f"{name}: {percent(share)}" for name, share in shares.items())
     said = f"Tokens that are unknown to the tokenizer: {said}."
     if max(shares.values()) > UNKNOWN:
         return conclude(

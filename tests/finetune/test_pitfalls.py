@@ -58,9 +58,10 @@ def test_healthy_data_are_not_accused():
     assert accused(score_data(pairs, BERT, max_length=16), None) == []
 
 
-@pytest.mark.parametrize(("rows", "bad"), [(len(PIECES) - 1, 1), (300, 0), (400, 1)])
-def test_vocabularies_that_do_not_fit(rows, bad):
-    assert accused(TRAIN, VAL, net=SimpleNamespace(vocabulary=rows)) == ["text-vocabulary"] * bad
+@pytest.mark.parametrize(("spare", "bad"), [(-1, 1), (256, 0), (257, 1)])
+def test_vocabularies_that_do_not_fit(spare, bad):
+    net = SimpleNamespace(vocabulary=len(PIECES) + spare)
+    assert accused(TRAIN, VAL, net=net) == ["text-vocabulary"] * bad
 
 
 def test_special_tokens_that_are_missing():

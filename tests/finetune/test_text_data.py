@@ -178,7 +178,7 @@ def test_texts_to_write(tmp_path):
     read = inputs["ids"][1][inputs["mask"][1]].tolist()
     assert read == [*original.encode("see: " + SUMMARIES[0]["text"]), 1]
     assert data.references == (("A cat.",), ("My brother.", "He likes it."))
-    assert data.notes == ()
+    assert [note[:14] for note in data.notes] == ["2 of 53 tokens"]  # ":" is unknown
     assert data.source.take(np.array([0]))[1].shape[1] == targets.shape[1]
 
 
