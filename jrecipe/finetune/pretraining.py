@@ -23,7 +23,7 @@ from jrecipe.models.bert import Bert
 from jrecipe.models.masked_lm import MaskedLM
 from jrecipe.models.t5 import T5
 from jrecipe.task import Task
-from jrecipe.types import PyTree, TaskError
+from jrecipe.types import PyTree, TaskError, one_line
 
 _CHUNK = 1_000  # texts encoded at a time
 
@@ -76,8 +76,8 @@ def pretrain_task(
     """
     if isinstance(texts, str) or len(texts) < 2:
         raise TaskError("pretrain_task needs two texts or more, to hold out some; give a list.")
-    words = read_tokenizer(tokenizer)
-    size = words.get_vocab_size()
+    words = core_of(tokenizer)
+    size = vocabulary_of(words)
     if not isinstance(network, Bert | T5):
         raise TaskError(
             f"pretrain_task needs a jr.models.Bert or T5, got {type(network).__name__}; give the "
@@ -137,14 +137,15 @@ def write_pretrained(
         write_t5(folder, network, params)
     else:
         write_encoder(folder, network, params["encoder"])
-    write_tokenizer(folder, read_tokenizer(tokenizer))
+    write_tokenizer(folder, core_of(tokenizer))
 
 
-def read_tokenizer(tokenizer: Any) -> Any:
+def core_of(tokenizer: Any) -> Any:
     """Returns a `tokenizers.Tokenizer` of one's own that neither cuts nor pads.
 
     Args:
-      tokenizer: one, or the path of a `tokenizer.json` or of its folder.
+      tokenizer: one, or what holds one as its `core`, or the path of a `tokenizer.json` or of its
+        folder.
 
     Raises:
       TaskError: if there is no such file, or it is damaged.
@@ -160,14 +161,23 @@ def read_tokenizer(tokenizer: Any) -> Any:
             )
         text = path.read_text(encoding="utf-8")
     else:
-        path, text = Path(TOKENIZER), tokenizer.to_str()
+        path, text = Path(TOKENIZER), getattr(tokenizer, "core", tokenizer).to_str()
     try:
         words = lib.Tokenizer.from_str(text)
-    except Exception as error:  # of the package's own, without a type
-        raise TaskError(f"{path} is no tokenizer ({error}); fetch or learn it again.") from error
+    except Exception as error:
+        if type(error) is not Exception:  # the library raises nothing narrower for a bad file
+            raise
+        raise TaskError(
+            f"{path} is no tokenizer ({one_line(str(error))}); fetch or learn it again."
+        ) from error
     words.no_truncation()
     words.no_padding()
     return words
+
+
+def vocabulary_of(words: Any) -> int:
+    """Returns one more than the largest id of a tokenizer, added tokens included."""
+    return 1 + max(words.get_vocab().values(), default=-1)
 
 
 def encoded(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
@@ -192,7 +202,7 @@ def _masked_words(
         for names in (("[SEP]", "</s>"), ("[CLS]", "<s>"), ("[MASK]", "<mask>"), ("[PAD]", "<pad>"))
     )
     special = [i for i, token in words.get_added_tokens_decoder().items() if token.special]
-    masking = mask_tokens(words.get_vocab_size(), mask, special_ids=special)
+    masking = mask_tokens(vocabulary_of(words), mask, special_ids=special)
     key = jax.random.key(seed)
     splits = []
     for number, texts in enumerate(parts):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from jrecipe.types import TaskError
+from jrecipe.types import TaskError, one_line
 
 TOKENIZER = "tokenizer.json"
 BERT_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
 T5_TOKENS = ("<pad>", "</s>", "<unk>")  # ids 0 to 2, before the sentinels
+_LETTERS = 1_000  # most characters that a word-piece tokenizer knows
 
 
 def sentinel(number: int) -> str:
@@ -107,33 +111,93 @@ def _word_pieces(lines: list[str], size: int, special: tuple[str, ...], lowercas
     tokenizer = lib.Tokenizer(lib.models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = lib.normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = lib.pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = lib.decoders.WordPiece()
+    letters = _letters(tokenizer, lines, min(_LETTERS, (size - len(special)) // 4))
+    # The trainer numbers letters within words in the order in which it meets them, which differs
+    # from run to run, and goes by numbers where pairs are equally frequent. So these come first.
+    first = [*special, *letters, *(f"##{letter}" for letter in letters)]
     trainer = lib.trainers.WordPieceTrainer(
-        vocab_size=size, special_tokens=list(special), show_progress=False
+        vocab_size=size,
+        special_tokens=first,
+        initial_alphabet=letters,
+        limit_alphabet=max(len(letters), 1),
+        show_progress=False,
     )
     tokenizer.train_from_iterator(lines, trainer, length=len(lines))
-    tokenizer.post_processor = lib.processors.TemplateProcessing(
+    vocabulary = json.loads(tokenizer.to_str())["model"]["vocab"]
+    made = lib.Tokenizer(lib.models.WordPiece(vocabulary, unk_token="[UNK]"))
+    made.add_special_tokens(list(special))
+    made.normalizer, made.pre_tokenizer = tokenizer.normalizer, tokenizer.pre_tokenizer
+    made.decoder = lib.decoders.WordPiece()
+    made.post_processor = lib.processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
-    return tokenizer
+    return made
+
+
+def _letters(tokenizer: Any, lines: list[str], most: int) -> list[str]:
+    """Returns the most frequent characters of the words, in the order of their code points."""
+    counts: Counter[str] = Counter()
+    for line in lines:
+        words = tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(line))
+        for word, _ in words:
+            counts.update(word)
+    by_count = sorted(counts, key=lambda letter: (-counts[letter], letter))
+    return sorted(by_count[:most])
 
 
 def _unigram(lines: list[str], size: int, special: tuple[str, ...]) -> Any:
     lib = library()
-    tokenizer = lib.Tokenizer(lib.models.Unigram())
     spaces = lib.normalizers.Replace(lib.Regex(r"\s+"), " ")
-    tokenizer.normalizer = lib.normalizers.Sequence(
-        [lib.normalizers.NFKC(), spaces, lib.normalizers.Strip()]
-    )
+    normalizer = lib.normalizers.Sequence([lib.normalizers.NFKC(), spaces, lib.normalizers.Strip()])
+    pieces = _pieces([normalizer.normalize_str(line) for line in lines], size - len(special))
+    vocabulary = [(token, 0.0) for token in special] + pieces
+    tokenizer = lib.Tokenizer(lib.models.Unigram(vocabulary, special.index("<unk>")))
+    tokenizer.add_special_tokens(list(special))
+    tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = lib.pre_tokenizers.Metaspace()
     tokenizer.decoder = lib.decoders.Metaspace()
-    trainer = lib.trainers.UnigramTrainer(
-        vocab_size=size, special_tokens=list(special), unk_token="<unk>", show_progress=False
-    )
-    tokenizer.train_from_iterator(lines, trainer, length=len(lines))
     tokenizer.post_processor = lib.processors.TemplateProcessing(
         single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)]
     )
     return tokenizer
+
+
+def _pieces(lines: list[str], size: int) -> list[tuple[str, float]]:
+    """Returns at most `size` pieces with their log-probabilities, by one thread of sentencepiece.
+
+    The trainer of the package tokenizers sums in an order that differs from run to run.
+    """
+    try:
+        import sentencepiece
+    except ImportError as error:
+        raise TaskError(
+            "learning a unigram tokenizer needs the package sentencepiece; "
+            "pip install 'jrecipe[finetune]'."
+        ) from error
+    model = io.BytesIO()
+    letters = len(set().union(*lines))
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=model,
+            model_type="unigram",
+            vocab_size=size + 1,  # with <unk>, which is left out below
+            hard_vocab_limit=False,
+            character_coverage=1.0 if 4 * letters <= size else 0.9995,
+            normalization_rule_name="identity",
+            max_sentence_length=max(len(line.encode()) for line in lines) + 1,
+            num_threads=1,
+            unk_id=0,
+            bos_id=-1,
+            eos_id=-1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise TaskError(
+            f"train_tokenizer cannot learn {size} pieces from {len(lines)} texts "
+            f"({one_line(str(error))}); give another size or more texts."
+        ) from error
+    learned = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    return [(learned.id_to_piece(i), learned.get_score(i)) for i in range(1, len(learned))]
