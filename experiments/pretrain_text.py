@@ -69,9 +69,8 @@ def read(path: Path, field: str, label: str) -> tuple[list[str], np.ndarray]:
     """
     if not path.is_file():
         raise jr.TaskError(f"there is no {path}; give a file of JSON lines.")
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open()
-    with opened as file:
-        rows = [json.loads(line) for line in file]
+    stored = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    rows = [json.loads(line) for line in stored.decode().splitlines() if line.strip()]
     lacking = [i for i, row in enumerate(rows) if field not in row or label not in row]
     if lacking:
         raise jr.TaskError(f"{path} has no {field!r} or no {label!r} in line {lacking[0] + 1}.")
@@ -111,7 +110,7 @@ def pretrained(texts: Sequence[str], scale: Scale, folder: Path) -> None:
         length=scale.length,
         optimizer=decayed(scale.rate, scale.steps),
     )
-    inputs, targets = task.train.take(np.arange(len(task.train)))
+    inputs, _ = task.train.take(np.arange(len(task.train)))
     shares = np.bincount(inputs["ids"][inputs["mask"]]) / inputs["mask"].sum()
     entropy = -float((shares[shares > 0] * np.log(shares[shares > 0])).sum())
     fit = jr.fit(task, scale.steps, progress=False)

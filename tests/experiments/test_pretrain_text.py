@@ -14,7 +14,7 @@ import jrecipe as jr
 
 sys.path.append(str(Path(__file__).parents[2] / "experiments"))
 
-import pretrain_text as experiment  # noqa: E402
+import pretrain_text as experiment
 
 
 def write(path: Path, rows: int, **changes) -> Path:

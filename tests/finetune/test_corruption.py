@@ -68,8 +68,8 @@ def test_the_usual_rates_are_those_of_the_paper():
     assert abs(every.mean() - 0.15) < 0.01
     mean = np.concatenate([runs_of(gone) for gone in every]).mean()
     assert abs(mean - 10 / 3) < 0.01
-    share = every.mean(axis=0)  # of each place: the ends are cut out too
-    assert share.min() > 0.08
+    share = every.mean(axis=0)  # of each place: the ends are cut out too, though less often
+    assert share.min() > 0.04
     assert share.max() < 0.25
 
 
