@@ -111,7 +111,7 @@ def _word_pieces(lines: list[str], size: int, special: tuple[str, ...], lowercas
     tokenizer = lib.Tokenizer(lib.models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = lib.normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = lib.pre_tokenizers.BertPreTokenizer()
-    letters = _letters(tokenizer, lines, min(_LETTERS, (size - len(special)) // 4))
+    letters = _letters(tokenizer, lines, min(_LETTERS, (size - len(special)) // 3))
     # The trainer numbers letters within words in the order in which it meets them, which differs
     # from run to run, and goes by numbers where pairs are equally frequent. So these come first.
     first = [*special, *letters, *(f"##{letter}" for letter in letters)]

@@ -109,7 +109,7 @@ def test_the_task_is_understood_and_begins_uninformed(make):
     value, weight = task.loss(logits, targets)
     loss = float((value * weight).sum() / weight.sum())
     size = logits.shape[-1]
-    assert abs(loss - np.log(size)) < (0.1 if make is bert_task else 1.0)  # T5's embedding is wide
+    assert abs(loss - np.log(size)) < (0.2 if make is bert_task else 1.0)  # T5's embedding is wide
     assert len(task.decode(inputs)) == len(targets)
     assert "elk" in " ".join(task.decode(inputs))
 

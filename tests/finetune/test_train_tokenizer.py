@@ -62,14 +62,14 @@ def test_the_special_tokens_are_marked_as_such(kind):
 
 @kinds
 def test_the_file_is_the_tokenizer_and_the_same_in_every_process(kind, tmp_path):
-    made = train_tokenizer(iter(TEXTS), 120, kind, tmp_path / "new" / "folder")
+    made = train_tokenizer(iter(TEXTS), 200, kind, tmp_path / "new" / "folder")
     path = tmp_path / "new" / "folder" / "tokenizer.json"
     assert [p.name for p in path.parent.iterdir()] == ["tokenizer.json"]
     assert Tokenizer.from_file(str(path)).to_str() == made.to_str()
     # Hash maps are seeded anew in each process, so that it takes another one to see an order.
     program = (
         "import sys, test_train_tokenizer as t; "
-        f"sys.stdout.write(t.train_tokenizer(t.TEXTS, 120, {kind!r}).to_str())"
+        f"sys.stdout.write(t.train_tokenizer(t.TEXTS, 200, {kind!r}).to_str())"
     )
     here = os.path.dirname(__file__)
     again = subprocess.run(
