@@ -50,13 +50,7 @@ def classify_data(
     return TextData(
         source=tokenized(encoded, targets, pad=tokenizer.pad_id, longest=max_length),
         labels=names,
-        notes=(*rows.notes, *notes, *counts.notes),
-        rows=len(rows),
-        dropped=len(rows) - len(kept),
-        truncated=counts.truncated,
-        empty=counts.empty,
-        texts=counts.texts,
-        unknown=counts.unknown,
         kept=kept,
         keys=tuple(zip(*texts, strict=True)),
+        **counts.fields(rows, kept, *notes),
     )

@@ -92,7 +92,17 @@ def counted(count: int, of: int, what: str) -> str:
       >>> counted(31, 6920, "texts")
       '31 of 6,920 texts (0.45 %)'
     """
-    return f"{int(count):,} of {int(of):,} {what} ({100 * count / max(of, 1):.2g} %)"
+    return f"{int(count):,} of {int(of):,} {what} ({percent(count / max(of, 1))})"
+
+
+def percent(share: float) -> str:
+    """Returns a share in percent, with two digits where it is below 10 %.
+
+    Example:
+      >>> percent(0.00449), percent(0.12345), percent(1.0)
+      ('0.45 %', '12 %', '100 %')
+    """
+    return f"{100 * share:.{'2g' if share < 0.0995 else '0f'}} %"
 
 
 def _is_one_of(value: Any, nothing: tuple[Any, ...]) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from jrecipe.finetune.fields import counted
+from jrecipe.finetune.rows import TextRows
 from jrecipe.finetune.tokenized import AnyTokenized
 from jrecipe.finetune.tokenizer import Encoded, TextTokenizer
 
@@ -60,13 +62,34 @@ class Tally:
     unknown: float
     notes: tuple[str, ...]
 
+    def fields(self, rows: TextRows, kept: np.ndarray, *notes: str) -> dict[str, Any]:
+        """Returns the fields of `TextData` that all tasks fill alike.
+
+        Args:
+          rows: all there were.
+          kept: those that were used, without repetition.
+          notes: what else was counted.
+        """
+        counts = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "notes"
+        }
+        said = (*rows.notes, *notes, *self.notes)
+        return {**counts, "rows": len(rows), "dropped": len(rows) - len(kept), "notes": said}
+
 
 def tally(encoded: Sequence[Encoded], tokenizer: TextTokenizer, max_length: int) -> Tally:
     """Counts what was cut, what is empty and what is unknown, and says so where it is not 0."""
     cut = sum(each.cut for each in encoded)
     empty = sum(max(each.sides) < 0 for each in encoded)
-    own = [(i, s) for each in encoded for i, s in zip(each.ids, each.sides, strict=True) if s >= 0]
-    strange = sum(token == tokenizer.unknown_id for token, _ in own)
+    own: list[int | None] = [
+        token
+        for each in encoded
+        for token, side in zip(each.ids, each.sides, strict=True)
+        if side >= 0
+    ]
+    strange = own.count(tokenizer.unknown_id)
     n, notes = len(encoded), []
     if cut:
         longest = max(each.length for each in encoded)

@@ -34,9 +34,9 @@ def longest_chunk(task: Task) -> int:
 def own_chunk(task: Task, state: Any, seed: int, layout: Layout, accumulate: int) -> Chunk:
     """Builds the chunk of the reference trainer: compiled, data on the device if it fits.
 
-    A chunk makes up to `longest_chunk(task)` updates; its length compiles nothing anew. Data that is
-    not in memory is read ahead while the device computes; where its rows have several lengths, one
-    program is compiled for each of them.
+    A chunk makes up to `longest_chunk(task)` updates; its length compiles nothing anew. Data that
+    is not in memory is read ahead while the device computes; where its rows have several lengths,
+    one program is compiled for each of them.
     """
     update = update_of(task, accumulate, layout.axis_name)
     size = task.batch_size

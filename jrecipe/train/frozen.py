@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import optax
 
-from jrecipe.types import PyTree, TaskError
+from jrecipe.types import Array, PyTree, TaskError
 
 
 def path_name(path: Sequence[object]) -> str:
@@ -38,6 +38,38 @@ def frozen_mask(params: PyTree, patterns: Sequence[str]) -> PyTree:
         return any(fnmatch.fnmatchcase(path_name(path), pattern) for pattern in patterns)
 
     return jax.tree_util.tree_map_with_path(is_frozen, params)
+
+
+def split_frozen(
+    params: PyTree, patterns: Sequence[str]
+) -> tuple[list[Array], Callable[[Sequence[Array]], PyTree]]:
+    """Takes the trained leaves out of the parameters, so that only they are differentiated.
+
+    Args:
+      params: the parameters.
+      patterns: see `frozen_mask`.
+
+    Returns:
+      The leaves that are not frozen, and a function that puts such leaves back among the frozen
+      ones of `params`.
+
+    Raises:
+      TaskError: if a pattern matches no parameter.
+
+    Example:
+      >>> trained, join = split_frozen({"body": 1.0, "head": 2.0}, ("body",))
+      >>> trained, join([3.0])
+      ([2.0], {'body': 1.0, 'head': 3.0})
+    """
+    leaves, structure = jax.tree.flatten(params)
+    frozen = jax.tree.leaves(frozen_mask(params, patterns))
+
+    def join(trained: Sequence[Array]) -> PyTree:
+        given = iter(trained)
+        both = [leaf if still else next(given) for leaf, still in zip(leaves, frozen, strict=True)]
+        return jax.tree.unflatten(structure, both)
+
+    return [leaf for leaf, still in zip(leaves, frozen, strict=True) if not still], join
 
 
 def freeze(

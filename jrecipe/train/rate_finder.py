@@ -131,7 +131,8 @@ def _run(
 
         batch_inputs, batch_targets = jax.tree.map(lambda x: x[rows], (inputs, targets))
         batch = Batch(batch_inputs, batch_targets, jnp.ones(rows.shape[0]))
-        update = make_update(loss_fn, optax.GradientTransformation(tx.init, scaled))
+        growing = optax.GradientTransformation(tx.init, scaled)
+        update = make_update(loss_fn, growing, frozen=task.frozen)
         state, numbers = update(state, batch, jax.random.fold_in(state.key, state.step))
         return state, numbers["loss"]
 

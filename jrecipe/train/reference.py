@@ -31,7 +31,8 @@ def update_of(task: Task, accumulate: int = 1, axis_name: str | None = None) -> 
     """
     _require_model(task)
     loss_fn = make_loss_fn(task.model, task.loss, task.augment)
-    return make_update(loss_fn, optimizer_of(task), accumulate=accumulate, axis_name=axis_name)
+    tx = optimizer_of(task)
+    return make_update(loss_fn, tx, accumulate=accumulate, axis_name=axis_name, frozen=task.frozen)
 
 
 def example_inputs(task: Task, n: int = 2) -> PyTree:

@@ -8,7 +8,7 @@ padding and layout never change what is minimised.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ import optax
 
 from jrecipe import losses
 from jrecipe.augment.checked import require_kept
+from jrecipe.train.frozen import split_frozen
 from jrecipe.train.gradient import BatchLoss, accumulated_gradient, whole_gradient
 from jrecipe.train.gradient_norm import gradient_norm
 from jrecipe.train.loss_scaling import all_finite, keep_if, loss_scale
@@ -64,6 +65,7 @@ def make_update(
     *,
     axis_name: str | None = None,
     accumulate: int = 1,
+    frozen: Sequence[str] = (),
 ) -> Update:
     """Builds `(state, batch, key) -> (state, metrics)`, where the caller gives the key of the step.
 
@@ -76,14 +78,18 @@ def make_update(
         needs the memory of one. The gradient is that of the mean over the whole batch, to rounding,
         also where examples weigh differently and where the parts are not equally long. Each part
         draws its own noise, and BatchNorm normalises each by itself.
+      frozen: patterns of paths that stay as they are. The loss is not differentiated by them, so
+        that what stands below the lowest trained layer has no backward pass; wrap `tx` by
+        `jr.train.freeze` with the same patterns, so that it keeps no state for them either (J2).
 
     Returns:
       A pure function. `metrics` holds float32[] "loss" (of the weights before the update) and
-      "grad_norm"; with a `loss_scaled` optimiser also "loss_scale", and a "grad_norm" of 0 where
-      the update was left out because the scaled gradient overflowed.
+      "grad_norm" of what is trained; with a `loss_scaled` optimiser also "loss_scale", and a
+      "grad_norm" of 0 where the update was left out because the scaled gradient overflowed.
 
     Raises:
-      TaskError: from the function, if a batch has fewer rows than `accumulate` parts.
+      TaskError: from the function, if a batch has fewer rows than `accumulate` parts, or a pattern
+        matches no parameter.
     """
 
     def total(x: Array) -> Array:
@@ -102,11 +108,13 @@ def make_update(
     def update(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
         if axis_name is not None:
             key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
-        params = own(state.params)
+        trained, join = split_frozen(own(state.params), frozen)
         gradient = whole_gradient if accumulate == 1 else accumulated_gradient(accumulate)
         scale = loss_scale(state.opt_state)
         used = loss_fn if scale is None else _scaled(loss_fn, scale)
-        loss, grads, model_state = gradient(used, total, params, state.model_state, batch, key)
+        loss, grads, model_state = gradient(
+            _of_trained(used, join), total, trained, state.model_state, batch, key
+        )
         if axis_name is not None:
             loss, grads = jax.lax.psum((loss, grads), axis_name)
             model_state = jax.tree.map(mean, model_state)
@@ -119,17 +127,30 @@ def make_update(
             left_out = ~finite & (scale > 1)  # at 1 it is no matter of scale: it has to be seen
             metrics["grad_norm"] = jnp.where(left_out, 0.0, metrics["grad_norm"])
             metrics["loss_scale"] = scale
-        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+        # The optimiser sees the tree that it began with; what is frozen has no slope.
+        before, put_back = split_frozen(state.params, frozen)
+        _, with_zeros = split_frozen(jax.tree.map(jnp.zeros_like, state.params), frozen)
+        updates, opt_state = tx.update(with_zeros(grads), state.opt_state, state.params)
+        moved = optax.apply_updates(before, split_frozen(updates, frozen)[0])
         state = dataclasses.replace(
             state,
             step=state.step + 1,
-            params=optax.apply_updates(state.params, updates),
+            params=put_back(moved),
             model_state=model_state,
             opt_state=opt_state,
         )
         return state, metrics
 
     return update
+
+
+def _of_trained(loss_fn: BatchLoss, join: Callable[[PyTree], PyTree]) -> BatchLoss:
+    """Returns a loss as a function of the trained leaves alone."""
+
+    def of_trained(trained: PyTree, *args: PyTree) -> tuple[Array, Array, PyTree]:
+        return loss_fn(join(trained), *args)
+
+    return of_trained
 
 
 def _scaled(loss_fn: BatchLoss, scale: Array) -> BatchLoss:
