@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 
 import hypothesis.strategies as st
 import pytest
@@ -224,3 +225,13 @@ def test_a_tokenizer_without_padding_is_refused(tmp_path):
         read_tokenizer(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text('{"pad_token": {"content": "a"}}')
     assert read_tokenizer(tmp_path).pad_id == 0
+
+
+@pytest.mark.parametrize(
+    ("package", "name"), [("tokenizers", "vocab.txt"), ("sentencepiece", "spiece.model")]
+)
+def test_a_missing_package_is_named(tmp_path, monkeypatch, package, name):
+    (tmp_path / name).write_bytes(b"")
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(TaskError, match=rf"package.* {package}.*jrecipe\[finetune\]"):
+        read_tokenizer(tmp_path)
