@@ -22,6 +22,7 @@ from jrecipe.augment.fields import validate as validate_fields
 from jrecipe.data.source import as_source, in_memory, nbytes
 from jrecipe.models.adapt import as_model
 from jrecipe.types import Augment, Batch, Key, LossFunction, Model, PyTree, Source, TaskError
+from jrecipe.unfreezing import Unfreezing
 
 _STREAMED = 2**26  # bytes of a split that is not in memory that are looked at
 _PADDED = 2**30  # bytes up to which rows of several lengths are read at once
@@ -64,7 +65,8 @@ class Task:
       examples_independent: False where a loss or network mixes examples on purpose.
       causal_axis: axis of inputs and outputs (the batch is axis 0) along which output t may depend
         only on earlier inputs; None if not autoregressive.
-      frozen: patterns of parameter paths, as "encoder/*", that must not move.
+      frozen: patterns of parameter paths, as "encoder/*", that must not move; or a
+        `jr.train.Unfreezing`, patterns for each phase of the training.
       loss_floor: lowest loss that can be reached on the training set, where it is not 0 (label
         smoothing, a density).
       ordered_data: True where the order of the examples means something (time series).
@@ -92,7 +94,7 @@ class Task:
     trainer: Trainer | None = None
     examples_independent: bool = True
     causal_axis: int | None = None
-    frozen: tuple[str, ...] = ()
+    frozen: tuple[str, ...] | Unfreezing = ()
     loss_floor: float | None = None
     ordered_data: bool = False
     imbalance_intended: bool = False
@@ -172,7 +174,7 @@ class Task:
                     f"Task.{name} needs a tuple of texts, got the text {given!r}; write "
                     f"({given!r},)."
                 )
-            put(name, tuple(given))
+            put(name, given if isinstance(given, Unfreezing) else tuple(given))
         if self.metric is None:
             put("metric", metrics.for_loss(self.loss))
 

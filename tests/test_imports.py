@@ -14,7 +14,7 @@ HOUSE = Path(jrecipe.__file__).parent
 
 # What each room may import, low to high; what is not named here is not allowed.
 BASE = {"types", "version"}
-ABOVE_TASK = {*BASE, "task", "losses", "data", "figures"}
+ABOVE_TASK = {*BASE, "unfreezing", "task", "losses", "data", "figures"}
 RECIPE = {
     *ABOVE_TASK,
     "augment",
@@ -31,6 +31,7 @@ ALL = {*RECIPE, "recipe", "rungs", "jrecipe"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "version": set(),
+    "unfreezing": BASE,
     "figures": set(),
     "data": BASE,
     "augment": BASE,
@@ -40,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "regularize": BASE,
     "metrics": BASE,
     "draw": {"figures"},
-    "task": {*BASE, "augment.fields", "data", "losses", "metrics", "models.adapt"},
+    "task": {*BASE, "augment.fields", "data", "losses", "metrics", "models.adapt", "unfreezing"},
     "train": {*ABOVE_TASK, "augment.checked", "models.adapt", "draw"},
     "checks": {*ABOVE_TASK, "metrics", "train", "models.copies"},
     "report": {*BASE, "figures", "draw", "checks.result"},

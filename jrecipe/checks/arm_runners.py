@@ -84,7 +84,7 @@ class OwnRunner:
                 ),
                 jnp.ones(rows.shape[0]),
             )
-            one = make_update(make_loss_fn(model, loss), scaled, frozen=task.frozen)
+            one = make_update(make_loss_fn(model, loss), scaled, frozen=tuple(task.frozen))
             state, numbers = one(state, batch, jax.random.fold_in(state.key, state.step))
             return state, numbers["loss"]
 

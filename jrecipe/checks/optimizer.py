@@ -96,7 +96,7 @@ def check_optimizer(context: Context) -> tuple[Finding, ...]:
     params, grads = first_gradient(context)
     if not jax.tree.leaves(params):
         return _skipped("The network has no parameters.")
-    tx, leaves = optimizer_of(task), describe(params, grads, task.frozen)
+    tx, leaves = optimizer_of(task), describe(params, grads, tuple(task.frozen))
     probe, problem = None, ""
     for small in (True, False):
         try:
@@ -116,6 +116,6 @@ def check_optimizer(context: Context) -> tuple[Finding, ...]:
         again = responds_at_size(tx, params, grads, steps=max(4, answers.first + 1))
         answers = dataclasses.replace(answers, responds=answers.responds | again)
     if answers.period > 1 and isinstance(task.optimizer, optax.MultiSteps):
-        inner = Probe(freeze(task.optimizer.inner_opt, task.frozen), params, leaves)
+        inner = Probe(freeze(task.optimizer.inner_opt, tuple(task.frozen)), params, leaves)
         answers = dataclasses.replace(answers, gain=gain_of(probe, inner))
     return judge_optimizer(answers, max(1, len(task.train) // task.batch_size))

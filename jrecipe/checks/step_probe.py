@@ -124,7 +124,7 @@ class Probe:
         params = ctx.trainer.params(ctx.fresh_state())
         self.names = leaf_names(params)
         self.start = [np.array(leaf) for leaf in jax.tree.leaves(params)]
-        self.frozen = declared_frozen(self.names, ctx.task.frozen)
+        self.frozen = declared_frozen(self.names, tuple(ctx.task.frozen))
         self.sizes = [leaf.size for leaf in self.start]
 
     def run(self, batches: Sequence[Batch], keys: Sequence[Key] | None = None) -> Trace:

@@ -13,13 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jrecipe.data.order import batch_rows
-from jrecipe.data.source import in_memory
 from jrecipe.rungs.rung import Rung
 from jrecipe.task import Task, spread
 from jrecipe.train.evaluate import Evaluation, evaluate
 from jrecipe.train.loop import fit
 from jrecipe.train.reference import trainer_of
-from jrecipe.train.seeds import TRAIN_ROWS, Arms
+from jrecipe.train.seeds import TRAIN_ROWS, Arms, runs_as_arms
 from jrecipe.train.some_rows import SomeRows
 from jrecipe.types import PyTree, Source, TaskError
 
@@ -81,7 +80,7 @@ def train_rung(task: Task, rung: Rung, steps: int, seeds: Sequence[int]) -> Scor
     """
     start = time.perf_counter()
     first = None if rung.first is None else rung.first(task)
-    own = task.trainer is None and in_memory(task.train)
+    own = runs_as_arms(task)
     if first is not None and not own:
         raise TaskError(
             f"Rung {rung.name!r} has `first`, which needs data in memory and jrecipe's trainer."

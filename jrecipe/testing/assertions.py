@@ -180,7 +180,7 @@ def assert_frozen(task: Task, patterns: Sequence[str] = (), *, steps: int = 5) -
     Raises:
       TaskError: if there are no patterns, or one matches no parameter.
     """
-    patterns = tuple(patterns) or task.frozen
+    patterns = tuple(patterns) or tuple(task.frozen)
     if not patterns:
         raise TaskError("assert_frozen needs patterns, and Task.frozen declares none.")
     moved = _movement(task, steps)

@@ -10,6 +10,7 @@ from jrecipe.train.frozen import freeze, frozen_mask
 from jrecipe.train.history import History
 from jrecipe.train.init_well import find_head_bias, init_well
 from jrecipe.train.layout import Layout
+from jrecipe.train.leaf_adam import scale_by_leaf_adam
 from jrecipe.train.loop import fit
 from jrecipe.train.loss_scaling import loss_scale, loss_scaled
 from jrecipe.train.memory import keep_memory
@@ -19,6 +20,7 @@ from jrecipe.train.rate_finder import LrFind, lr_find
 from jrecipe.train.reference import reference_trainer, trainer_of
 from jrecipe.train.state import TrainState, create_state
 from jrecipe.train.step import make_loss_fn, make_train_step, make_update
+from jrecipe.unfreezing import Unfreezing
 
 __all__ = [
     "Clock",
@@ -28,6 +30,7 @@ __all__ = [
     "Layout",
     "LrFind",
     "TrainState",
+    "Unfreezing",
     "averaged",
     "checkpoint_steps",
     "create_state",
@@ -51,6 +54,7 @@ __all__ = [
     "quick_on_cpu",
     "reference_trainer",
     "save_checkpoint",
+    "scale_by_leaf_adam",
     "schedules",
     "swa",
     "trainer_of",

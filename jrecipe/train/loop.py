@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import numpy as np
@@ -29,6 +29,7 @@ from jrecipe.train.progress import progress_bar
 from jrecipe.train.running import OnNaN, Running
 from jrecipe.train.saver import STATES, Saver, load_newest
 from jrecipe.types import TaskError
+from jrecipe.unfreezing import Unfreezing
 
 
 def fit(
@@ -135,6 +136,11 @@ def fit(
             f"fit got monitor=True in {layout.processes} processes, whose clocks differ; look at a "
             "run of one process."
         )
+    if layout.processes > 1 and isinstance(task.frozen, Unfreezing):
+        raise TaskError(
+            f"fit got Task.frozen with phases in {layout.processes} processes; train them in one "
+            "process, or give the patterns of one phase."
+        )
     validate_values(task)
     folder = None if out is None else Path(out)
     first = first_process()
@@ -148,7 +154,7 @@ def fit(
         folder=folder if first else None,
     )
     if folder is not None:
-        _open_folder(folder, run, layout.local(run.state), resume)
+        _open_folder(folder, run, resume)
     unsaved, known = "", len(run.history.rows)
     watch = Monitor(task, seed) if monitor else None
     with (
@@ -210,16 +216,15 @@ def fit(
     )
 
 
-def _open_folder(folder: Path, run: Running, state: Any, resume: bool) -> None:
+def _open_folder(folder: Path, run: Running, resume: bool) -> None:
     """Makes the folder of a run, and goes on from its newest checkpoint if asked to.
 
     Args:
       folder: of the run.
       run: before its first update.
-      state: of the run, as this process can read it.
       resume: whether a checkpoint may be there.
     """
-    if kind := unstorable(state):
+    if kind := unstorable(run.state):
         raise TaskError(
             f"fit got `out`, but Trainer.init returned a state with a {kind}, which no "
             "checkpoint can hold; make the state a pytree of arrays, or leave `out`."
@@ -231,7 +236,7 @@ def _open_folder(folder: Path, run: Running, state: Any, resume: bool) -> None:
             "resume it or name another folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    saved = first_before_others(lambda: load_newest(folder, state))
+    saved = first_before_others(lambda: load_newest(folder, run.like))
     if saved is not None:
         run.resume(saved)
 

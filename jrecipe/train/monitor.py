@@ -21,6 +21,7 @@ import optax
 from jrecipe.data.buckets import source_training_rows
 from jrecipe.task import Task
 from jrecipe.train.frozen import path_name
+from jrecipe.train.phases import task_at
 from jrecipe.train.reference import optimizer_of, trainer_of
 from jrecipe.train.step import make_loss_fn
 from jrecipe.types import Array, Batch, Key, PyTree
@@ -90,7 +91,7 @@ class Monitor:
         rows = np.arange(min(PROBE, len(self.task.val)))
         self._probe = jax.tree.map(jnp.asarray, self.task.val.take(rows)[0])
         self._trainer = trainer_of(self.task)
-        self._measure = None if self.task.trainer is not None else _measure(self.task)
+        self._measures: dict[tuple[str, ...], Callable[..., Any]] = {}
         self._last: dict[str, np.ndarray] = {}
         self._cost = 0.0
         self._begun: float | None = None
@@ -131,12 +132,17 @@ class Monitor:
         outputs = self._trainer.predict(state, self._probe)
         numbers: tuple[dict[str, float], ...] = ({}, {}, {})
         noise = float("nan")
-        if self._measure is not None:
+        if self.task.trainer is None:
+            now = task_at(self.task, step)
+            if tuple(now.frozen) not in self._measures:
+                self._measures[tuple(now.frozen)] = _measure(now)
             size = self.task.batch_size
             rows = source_training_rows(self.task.train, size, self.seed, step)[0]
             inputs, targets = jax.tree.map(jnp.asarray, self.task.train.take(rows))
             batch = Batch(inputs, targets, jnp.ones(len(rows), jnp.float32))
-            found = self._measure(state, batch, jax.random.fold_in(state.key, MONITOR_STREAM))
+            found = self._measures[tuple(now.frozen)](
+                state, batch, jax.random.fold_in(state.key, MONITOR_STREAM)
+            )
             *trees, squared, squared_half = jax.device_get(found)
             numbers = tuple({k: float(v) for k, v in tree.items()} for tree in trees)
             noise = noise_scale(float(squared), float(squared_half), size)

@@ -15,6 +15,7 @@ from jrecipe.data.order import batch_rows
 from jrecipe.figures import Curves
 from jrecipe.task import Task
 from jrecipe.train.compiled import roll, scans_well
+from jrecipe.train.phases import task_at
 from jrecipe.train.reference import optimizer_of, reference_trainer
 from jrecipe.train.state import TrainState
 from jrecipe.train.step import make_loss_fn, make_update
@@ -86,7 +87,7 @@ def lr_find(
       high: the last factor, > `low`.
       steps: updates, >= 10.
       seed: decides weights and order.
-      state: where to start; None for the untrained network.
+      state: where to start; None for the untrained network. What is frozen there stays so.
 
     Raises:
       TaskError: if an argument is out of range, or the task has a trainer of its own.
@@ -102,6 +103,7 @@ def lr_find(
         raise TaskError(f"lr_find needs steps >= 10, got {steps=}.")
     n, size = len(task.train), task.batch_size
     state = reference_trainer(task).init(jax.random.key(seed)) if state is None else state
+    task = task_at(task, int(state.step))
     factors = np.geomspace(low, high, steps)
     rows = batch_rows(n, size, seed, int(state.step), steps)
     used, at = np.unique(rows, return_inverse=True)  # only these examples go to the device
@@ -132,7 +134,7 @@ def _run(
         batch_inputs, batch_targets = jax.tree.map(lambda x: x[rows], (inputs, targets))
         batch = Batch(batch_inputs, batch_targets, jnp.ones(rows.shape[0]))
         growing = optax.GradientTransformation(tx.init, scaled)
-        update = make_update(loss_fn, growing, frozen=task.frozen)
+        update = make_update(loss_fn, growing, frozen=tuple(task.frozen))
         state, numbers = update(state, batch, jax.random.fold_in(state.key, state.step))
         return state, numbers["loss"]
 

@@ -18,6 +18,7 @@ from jrecipe.train.chunks import Chunk, foreign_chunk, own_chunk
 from jrecipe.train.evaluate import evaluate
 from jrecipe.train.history import History
 from jrecipe.train.layout import Layout
+from jrecipe.train.phases import room_in_phase, state_at, task_at
 from jrecipe.train.reference import trainer_of
 from jrecipe.train.saver import Saved
 from jrecipe.train.state import copy_state
@@ -74,6 +75,10 @@ class Running:
         self.best, self.best_step, self._best_loss = self.state, 0, math.inf
         self._chunk: Chunk | None = None
 
+    def like(self, step: int) -> PyTree:
+        """Returns a state of the form that one after `step` updates has, before any update."""
+        return self._layout.local(state_at(self._task, self.state, 0, step))
+
     def resume(self, saved: Saved) -> None:
         """Goes on from what was saved."""
         self.step, self.state = saved.step, self._layout.place(saved.state)
@@ -82,13 +87,26 @@ class Running:
 
     def begin(self) -> None:
         """Prepares the chunks, and evaluates the weights before any update."""
+        self._prepare()
+        if self.step == 0:
+            self.evaluate()
+
+    def _prepare(self) -> None:
+        """Builds the chunks of the phase that `step` is in."""
         task, seed = self._task, self._seed
+        self._chunk = None  # before its data go to the device once more
         if task.trainer is not None:
             self._chunk = foreign_chunk(task, seed)
         else:
-            self._chunk = own_chunk(task, self.state, seed, self._layout, self._accumulate)
-        if self.step == 0:
-            self.evaluate()
+            now = task_at(task, self.step)
+            self._chunk = own_chunk(now, self.state, seed, self._layout, self._accumulate)
+
+    def _enter_phase(self, before: int) -> None:
+        """Brings the state into the phase that `step` is in, if the last chunk began in another."""
+        state = state_at(self._task, self.state, before, self.step)
+        if state is not self.state:
+            self.state = self._layout.place(state)
+            self._prepare()
 
     def evaluate(self) -> dict[str, float]:
         """Evaluates on the whole validation split, and keeps the state if it is the best.
@@ -108,12 +126,13 @@ class Running:
         return row
 
     def advance(self, count: int) -> dict[str, float]:
-        """Makes `count` updates, or fewer if one of them is not finite.
+        """Makes `count` updates; fewer where a phase ends, or if one of them is not finite.
 
         Returns:
           what a progress bar shows: the last loss, if it is known.
         """
         assert self._chunk is not None
+        begun, count = self.step, room_in_phase(self._task, self.step, count)
         # A foreign step cannot be taken back: its order of draws is its own.
         before = None if self._task.trainer is not None else copy_state(self.state)
         self.state, rows = self._chunk(self.state, self.step, count)
@@ -135,6 +154,7 @@ class Running:
                 state = self._layout.local(self.state)
                 said = explain(self._task, state, self.step, self._seed, self._folder)
                 self.problem += f"; {said}"
+        self._enter_phase(begun)
         return {"loss": float(rows["loss"][-1])} if "loss" in rows else {}
 
 

@@ -14,6 +14,7 @@ import math
 import os
 import shutil
 import warnings
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -182,14 +183,14 @@ def _remove(path: Path) -> None:
     record_file(path).unlink(missing_ok=True)
 
 
-def load_newest(folder: Path, like: PyTree) -> Saved | None:
+def load_newest(folder: Path, like: Callable[[int], PyTree]) -> Saved | None:
     """Loads the newest checkpoint of a run that is whole; None if the run never saved one.
 
     A newer one that is damaged is renamed to `STEP.damaged` and named in a warning.
 
     Args:
       folder: of the run.
-      like: a state with the structure, shapes, dtypes and layout to expect.
+      like: `(step) -> state` with the structure, shapes, dtypes and layout to expect there.
 
     Raises:
       TaskError: if none can be loaded, or there is no history.
@@ -203,7 +204,7 @@ def load_newest(folder: Path, like: PyTree) -> Saved | None:
     problems: list[TaskError] = []
     for step in reversed(steps):
         try:
-            state = load_checkpoint(folder / STATES, like, step)
+            state = load_checkpoint(folder / STATES, like(step), step)
         except TaskError as error:
             problems.append(error)
             continue
@@ -213,12 +214,12 @@ def load_newest(folder: Path, like: PyTree) -> Saved | None:
     raise problems[0]
 
 
-def _beside(folder: Path, like: PyTree, step: int, state: PyTree) -> Saved:
+def _beside(folder: Path, like: Callable[[int], PyTree], step: int, state: PyTree) -> Saved:
     """Loads what stands beside a checkpoint: the best state until then, and the history."""
     history = History.load(folder / HISTORY).until(step)
     best_step = max((s for s in checkpoint_steps(folder / BEST) if s <= step), default=-1)
     try:
-        best = load_checkpoint(folder / BEST, like, best_step)
+        best = load_checkpoint(folder / BEST, like(max(best_step, 0)), best_step)
     except TaskError as error:
         if best_step >= 0:
             _set_aside(folder / BEST / str(best_step), error)

@@ -29,6 +29,7 @@ from jrecipe.train.reference import example_inputs, optimizer_of, trainer_of, up
 from jrecipe.train.some_rows import SomeRows
 from jrecipe.train.state import TrainState, create_state
 from jrecipe.types import Array, Batch, PyTree, Source, TaskError
+from jrecipe.unfreezing import Unfreezing
 
 TRAIN_ROWS = 4096  # training examples that are scored at the end
 
@@ -69,7 +70,7 @@ class Arms:
       variant: `(knobs) -> task` of the family, called under a trace; None if there are no knobs.
 
     Raises:
-      TaskError: if the rows of a split have several lengths (`buckets`).
+      TaskError: if the rows of a split have several lengths (`buckets`), or the task has phases.
     """
 
     def __init__(self, task: Task, variant: Callable[[PyTree], Task] | None = None) -> None:
@@ -79,6 +80,11 @@ class Arms:
                     f"Task.{name} has rows of several lengths (buckets), which seeds as one "
                     "program cannot read; use jr.fit for each seed, or arrays of one shape."
                 )
+        if isinstance(task.frozen, Unfreezing):
+            raise TaskError(
+                "Task.frozen has phases, which seeds as one program cannot have; use jr.fit for "
+                "each seed."
+            )
         family = variant or (lambda knobs: task)
         size, inputs = task.batch_size, example_inputs(task)
         self.task = task
@@ -201,10 +207,17 @@ class Arms:
         return total / weight
 
 
+def runs_as_arms(task: Task) -> bool:
+    """Whether a task can be trained by `Arms`: its own step in one phase, on arrays in memory."""
+    phases = isinstance(task.frozen, Unfreezing)
+    return task.trainer is None and not phases and in_memory(task.train)
+
+
 def fit_seeds(task: Task, steps: int, seeds: Sequence[int], looks: int = 10) -> SeedRuns:
     """Trains a task from several seeds and follows their validation losses.
 
-    Foreign trainers and data that is streamed run their seeds one after another, through `fit`.
+    Foreign trainers, data that is streamed and tasks with phases run their seeds one after another,
+    through `fit`.
 
     Args:
       task: what to train.
@@ -215,7 +228,7 @@ def fit_seeds(task: Task, steps: int, seeds: Sequence[int], looks: int = 10) -> 
     Raises:
       KeyboardInterrupt: if Ctrl-C was pressed.
     """
-    if task.trainer is None and in_memory(task.train) and in_memory(task.val):
+    if runs_as_arms(task) and in_memory(task.val):
         return Arms(task).run(seeds, steps, looks)
     every = max(1, -(-steps // looks))
     fits = []
