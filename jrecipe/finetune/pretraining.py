@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import numpy as np
 import optax
 
+from jrecipe.data.source import as_source
 from jrecipe.data.split import stratified_split
 from jrecipe.finetune.corruption import SpanCorruption
 from jrecipe.finetune.folder import write_encoder
@@ -31,7 +31,7 @@ _CHUNK = 1_000  # texts encoded at a time
 def pretrain_task(
     texts: Sequence[str],
     tokenizer: Any,
-    network: nn.Module,
+    network: Bert | T5,
     *,
     length: int = 64,
     batch_size: int = 32,
@@ -100,9 +100,12 @@ def pretrain_task(
     held_out, kept = stratified_split(len(texts), (val_fraction, 1.0 - val_fraction), seed)
     ids = encoded(texts, words)
     parts = tuple([ids[row] for row in rows] for rows in (kept, held_out))
-    make = _masked_words if isinstance(network, Bert) else _cut_spans
-    fields = make(parts, words, network, length, draws, seed)
-    rows = len(fields["train"][1]) if isinstance(network, Bert) else len(fields["train"])
+    fields: dict[str, Any]
+    if isinstance(network, Bert):
+        fields = _masked_words(parts, words, network, length, seed)
+    else:
+        fields = _cut_spans(parts, words, network, length, draws, seed)
+    rows = len(fields["train"])
     if rows < batch_size:
         raise TaskError(
             f"pretrain_task needs texts for {batch_size} rows of {length} tokens, got {rows}; give "
@@ -119,7 +122,7 @@ def pretrain_task(
 
 
 def write_pretrained(
-    folder: str | Path, network: nn.Module, params: PyTree, tokenizer: Any
+    folder: str | Path, network: Bert | T5, params: PyTree, tokenizer: Any
 ) -> None:
     """Writes a network with its tokenizer as a folder that `load_pretrained` reads (J9).
 
@@ -195,7 +198,7 @@ _Parts = tuple[list[list[int]], ...]  # the ids of the texts for training, and o
 
 
 def _masked_words(
-    parts: _Parts, words: Any, network: Bert, length: int, draws: int, seed: int
+    parts: _Parts, words: Any, network: Bert, length: int, seed: int
 ) -> dict[str, Any]:
     separator, first, mask, pad = (
         _id_of(words, *names)
@@ -208,7 +211,7 @@ def _masked_words(
     for number, texts in enumerate(parts):
         ids = pack(texts, length, separator=separator, first=first, pad=pad)
         inputs = {"ids": ids, "mask": ids != pad}
-        splits.append(masked(inputs, masking, jax.random.fold_in(key, number)))
+        splits.append(as_source(masked(inputs, masking, jax.random.fold_in(key, number))))
     return {
         "model": MaskedLM(network),
         "loss": token_cross_entropy(pad=IGNORE),

@@ -200,4 +200,6 @@ def _pieces(lines: list[str], size: int) -> list[tuple[str, float]]:
             f"({one_line(str(error))}); give another size or more texts."
         ) from error
     learned = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
-    return [(learned.id_to_piece(i), learned.get_score(i)) for i in range(1, len(learned))]
+    ids = range(1, len(learned))
+    # Rounded, since the package tokenizers reads a long number a little wrong.
+    return [(learned.id_to_piece(i), round(learned.get_score(i), 6)) for i in ids]
