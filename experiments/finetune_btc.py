@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-4)
     parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args()
+    jr.train.keep_memory()
     found, splits = finetune.load_pretrained(options.encoder), finetune.read_splits(options.data)
     f1: dict[str, list[float]] = {}
     for seed in range(options.seeds):

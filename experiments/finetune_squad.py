@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=256)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    jr.train.keep_memory()
     found, splits = finetune.load_pretrained(options.encoder), finetune.read_splits(options.data)
     kind = finetune.Answer(max_length=options.max_length)
     plan = finetune.Plan(rate=options.rate, epochs=options.epochs, seed=options.seed)

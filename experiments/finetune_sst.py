@@ -35,13 +35,13 @@ WAYS = {
     "freeze-first": {"rate": 5e-5},
     "gradual": {"rate": 1e-4},
     "discriminative": {"rate": 1e-4},
-    "lora": {"rate": 1e-3},
     "random weights": {"strategy": "full", "scratch": True, "rate": 5e-5},
 }
 
 
 def run(way: str, data: str, encoder: str, seed: int, epochs: int) -> dict[str, Any]:
     """Fine-tunes once and tests."""
+    jr.train.keep_memory()
     kind = finetune.Classify()
     plan = finetune.Plan(**{"strategy": way, **WAYS[way]}, epochs=epochs, seed=seed)
     begun = time.perf_counter()

@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=5e-5)
     parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args()
+    jr.train.keep_memory()
     found, splits = finetune.load_pretrained(options.encoder), finetune.read_splits(options.data)
     kind = finetune.Similar()
     tokenizer = finetune.read_tokenizer(found)

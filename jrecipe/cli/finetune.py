@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jrecipe.finetune import FineTuned, Kind
 
 _KINDS = ("classify", "tag", "answer", "similar")
-_STRATEGIES = ("full", "head", "freeze-first", "gradual", "discriminative", "lora", "auto")
+_STRATEGIES = ("full", "head", "freeze-first", "gradual", "discriminative", "auto")
 
 
 @click.command(
@@ -129,7 +129,9 @@ def finetune(
     name = Path(data).resolve().name.split(".")[0]
     folder = choose_folder(name, out, resume)
     from jrecipe import finetune as tools
+    from jrecipe.train import keep_memory
 
+    keep_memory()
     plan = tools.Plan(
         strategy=strategy,
         rate=learning_rate,

@@ -30,7 +30,7 @@ def report_of(tuned: FineTuned, test: Any, tried: Sweep | None, command: str) ->
       command: that made it.
     """
     seen = look_back(tuned, swept=tried is not None)
-    findings = []
+    findings = list(tuned.findings)
     for pitfall in pitfalls_of(seen):
         known = _CAUSES.get(pitfall.code)
         suspects = () if known is None else (Suspect(cause=known[0], component=known[1]),)
@@ -45,9 +45,8 @@ def report_of(tuned: FineTuned, test: Any, tried: Sweep | None, command: str) ->
                 evidence={"features kept": seen.kept, "learning rate": seen.rate},
             )
         )
-    if not any(finding.verdict is Verdict.WARNED for finding in findings):
-        findings.insert(
-            0,
+    if not any(pitfall.code in _CAUSES for pitfall in pitfalls_of(seen)):
+        findings.append(
             Finding(
                 item="J7",
                 check="hindsight",
@@ -55,7 +54,7 @@ def report_of(tuned: FineTuned, test: Any, tried: Sweep | None, command: str) ->
                 finding=f"Features kept a cosine of {seen.kept:.2f} with those before, and the "
                 f"validation loss ended at {seen.val_loss[-1]:.3f}.",
                 evidence={"features kept": seen.kept, "validation loss": seen.val_loss[-1]},
-            ),
+            )
         )
     sections = [
         Section(

@@ -11,8 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from jrecipe.checks.result import Finding
 from jrecipe.finetune.kinds import Kind
 from jrecipe.finetune.load import PretrainedText
+from jrecipe.finetune.pitfalls import text_findings
 from jrecipe.finetune.predictor import Predictor
 from jrecipe.finetune.rows import TextRows
 from jrecipe.finetune.start import start_from
@@ -32,7 +34,7 @@ class Plan:
 
     Attributes:
       strategy: which parameters learn, and how: "full", "head", "freeze-first", "gradual",
-        "discriminative", "lora" or "auto"; see `strategy`.
+        "discriminative" or "auto"; see `strategy`.
       rate: highest learning rate, > 0; 2e-5 to 5e-5 is usual for whole encoders.
       epochs: passes over the training rows, >= 1; 3 to 5 are usual.
       batch_size: rows of an update, >= 1.
@@ -75,6 +77,7 @@ class FineTuned:
       kept: "last" or "best": which state is kept. The best is that with the lowest validation loss;
         the last is kept if it scores as well or higher, as the loss often rises while fewer answers
         are wrong.
+      findings: what `text_findings` said of the rows before training, none of it FAILED.
       reading_seconds: spent on tokenisation.
     """
 
@@ -86,6 +89,7 @@ class FineTuned:
     val: TextData
     scores: Any
     kept: str
+    findings: tuple[Finding, ...]
     reading_seconds: float
 
     @property
@@ -123,7 +127,8 @@ def fine_tune(
       progress: show a bar; None shows it on a terminal only.
 
     Raises:
-      TaskError: if rows, labels or texts do not fit the task or the network.
+      TaskError: if rows, labels or texts do not fit the task or the network, or `text_findings`
+        has one that FAILED.
     """
     plan = Plan() if plan is None else plan
     began = time.perf_counter()
@@ -160,6 +165,10 @@ def tune(
     reading_seconds: float = 0.0,
 ) -> FineTuned:
     """Fine-tunes on rows that are tokens already; see `fine_tune`."""
+    findings = text_findings(train, val, tokenizer, found.module)
+    for finding in findings:
+        if not finding.ok:
+            raise TaskError(f"{finding.finding} {finding.remedy}")
     network = kind.network(found.module, train.labels)
     size = min(plan.batch_size, len(train.source))
     epoch = math.ceil(len(train.source) / size)
@@ -167,15 +176,14 @@ def tune(
     model = as_model(network) if plan.scratch else start_from(network, found)
     chosen = strategy(
         plan.strategy,
-        model,
-        found.module,
+        found.module.depth,
         rate=plan.rate,
         steps=steps,
         warm_up=plan.warm_up,
         rows=len(train.source),
     )
     task = Task(
-        model=chosen.model,
+        model=model,
         loss=kind.loss(train.labels),
         train=train.source,
         val=val.source,
@@ -198,7 +206,7 @@ def tune(
     for which, state in (("last", fitted.state), ("best", fitted.best)):
         if which == "best" and fitted.best_step == fitted.steps:
             continue
-        params = jax.tree.map(np.asarray, chosen.export(state.params))
+        params = jax.tree.map(np.asarray, state.params)
         predictor = Predictor(kind, train.labels, network, params, tokenizer, found)
         scores = predictor.score(val)
         value = kind.headline(scores)
@@ -214,5 +222,6 @@ def tune(
         val=val,
         scores=best[3],
         kept=best[1],
+        findings=findings,
         reading_seconds=reading_seconds,
     )
