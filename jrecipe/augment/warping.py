@@ -7,11 +7,11 @@ the new one, in pixels from the upper left edge (the centre of the first pixel i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jrecipe.augment.fields import changed_fields
 from jrecipe.augment.pictures import float_pictures_of, with_pictures
@@ -118,34 +118,45 @@ def pixel_centres(h: int, w: int, b: int) -> Array:
 
 def bilinear(x: Array, at: Array, mode: Mode, fill: float | Array) -> Array:
     """Returns pictures [b, h, w, c] with the values of `x` at points [b, h * w, 2]."""
-    b, h, w, c = x.shape
-    column, row = (1 + _folded(at[..., k] - 0.5, n, mode) for k, n in enumerate((w, h)))
-    left, top = jnp.minimum(jnp.floor(column), w), jnp.minimum(jnp.floor(row), h)
+    h, w = x.shape[1:3]
+    column, row = (_folded(at[..., k] - 0.5, n, mode) for k, n in enumerate((w, h)))
+    left, top = jnp.floor(column), jnp.floor(row)
     right, down = column - left, row - top
-    wide, i, j = _framed(x, mode, fill), top.astype(jnp.int32), left.astype(jnp.int32)
-    total = jnp.zeros((b, h * w, c), jnp.float32)
-    for di, high in enumerate((1 - down, down)):
-        for dj, near in enumerate((1 - right, right)):
-            total += (high * near)[..., None] * _looked_up(wide, i + di, j + dj)
-    return total.reshape(x.shape)
+    i, j = top.astype(jnp.int32), left.astype(jnp.int32)
+    find = _finder(x, mode, fill)
+    above, below = (
+        (1 - right)[..., None] * find(line, j) + right[..., None] * find(line, j + 1)
+        for line in (i, i + 1)
+    )
+    return ((1 - down)[..., None] * above + down[..., None] * below).reshape(x.shape)
 
 
 def nearest(x: Array, at: Array, mode: Mode, fill: float | Array) -> Array:
     """Returns [b, h, w, c] in the dtype of `x` with its values nearest to points [b, h * w, 2]."""
     h, w = x.shape[1:3]
-    column, row = (1 + _folded(at[..., k] - 0.5, n, mode) for k, n in enumerate((w, h)))
+    column, row = (_folded(at[..., k] - 0.5, n, mode) for k, n in enumerate((w, h)))
     i, j = (jnp.floor(place + 0.5).astype(jnp.int32) for place in (row, column))
-    return _looked_up(_framed(x, mode, fill), i, j).reshape(x.shape)
+    return _finder(x, mode, fill)(i, j).reshape(x.shape)
 
 
-def _framed(x: Array, mode: Mode, fill: float | Array) -> Array:
-    """Returns [b, h + 2, w + 2, c]: a frame of what lies outside around each picture."""
-    wide = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-    if mode != "constant":
-        return wide
-    inside = [np.pad(np.ones(n, bool), 1) for n in x.shape[1:3]]
-    outside = jnp.broadcast_to(jnp.asarray(fill, x.dtype), (x.shape[-1],))[None, None, None]
-    return jnp.where(np.logical_and.outer(*inside)[None, :, :, None], wide, outside)
+def _finder(x: Array, mode: Mode, fill: float | Array) -> Callable[[Array, Array], Array]:
+    """Returns `(rows, columns) int32[b, k] -> [b, k, c]`, the pixels there, or what lies outside.
+
+    Numbers are looked up one at a time, since gathers of numbers fuse with what is done to them.
+    """
+    h, w, c = x.shape[1:]
+    outside = jnp.broadcast_to(jnp.asarray(fill, x.dtype), (c,))
+
+    def channel(flat: Array, outside: Array, i: Array, j: Array) -> Array:
+        at = jnp.clip(i, 0, h - 1) * w + jnp.clip(j, 0, w - 1)
+        found = flat.at[at].get(mode="promise_in_bounds")
+        if mode != "constant":
+            return found
+        return jnp.where((i >= 0) & (i < h) & (j >= 0) & (j < w), found, outside)
+
+    channels = jax.vmap(channel, in_axes=(-1, 0, None, None), out_axes=-1)
+    pictures = jax.vmap(channels, in_axes=(0, None, 0, 0))
+    return lambda i, j: pictures(x.reshape(len(x), h * w, c), outside, i, j)
 
 
 def _folded(at: Array, n: int, mode: Mode) -> Array:
@@ -155,12 +166,6 @@ def _folded(at: Array, n: int, mode: Mode) -> Array:
     low, high = (-1, n) if mode == "constant" else (0, n - 1)
     at = jnp.where(at > low, at, low)  # NaN, which is nowhere, as well
     return jnp.where(at < high, at, high)
-
-
-def _looked_up(x: Array, i: Array, j: Array) -> Array:
-    """Returns [b, k, c]: the pixels of [b, h, w, c] at rows and columns int32[b, k] within."""
-    find = lambda one, i, j: one.at[i, j].get(mode="promise_in_bounds")  # noqa: E731
-    return jax.vmap(find)(x, i, j)
 
 
 def rotation(degrees: Array) -> Array:

@@ -12,6 +12,7 @@ TABLE = {
     "check": Lazy("jrecipe.cli.check:check", "Check a task without training it to the end."),
     "inspect": Lazy("jrecipe.cli.inspect:inspect", "Look at the data only."),
     "fit": Lazy("jrecipe.cli.fit:fit", "Train only; can be interrupted and resumed."),
+    "finetune": Lazy("jrecipe.cli.finetune:finetune", "Fine-tune BERT or its like on texts."),
     "launch": Lazy("jrecipe.cli.launch:launch", "Try out training in several processes."),
     "predict": Lazy("jrecipe.cli.predict:predict", "Use a trained network on new files."),
     "items": Lazy("jrecipe.cli.items:items", "List what the recipe asks, and what shows it."),

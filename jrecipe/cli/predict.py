@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
@@ -15,6 +16,7 @@ from jrecipe.cli.stop import StopError
         "jrecipe predict runs/digits new.png",
         "jrecipe predict runs/my_table more.csv --json",
         "jrecipe predict runs/digits --split test",
+        "jrecipe predict runs/reviews 'A film to remember.' more.txt",
     )
 )
 @options.together(
@@ -31,13 +33,18 @@ from jrecipe.cli.stop import StopError
 def predict(run: str, files: tuple[str, ...], split: str | None, as_json: bool) -> int:
     """Use the best network of a run on new files.
 
-    RUN is a folder that `jrecipe cook` or `jrecipe fit` wrote. FILES are of the kind it was trained
-    on: pictures or folders of them, .csv, .jsonl, .npy, .npz, or .txt with a text per line. Prints
-    one line per example: name, answer (numbers in their own units), probability, with tabs between.
+    RUN is a folder that `jrecipe cook`, `fit` or `finetune` wrote. FILES are of the kind it was
+    trained on: pictures or folders of them, .csv, .jsonl, .npy, .npz, or .txt with a text per line;
+    for a fine-tuned network also texts themselves. Prints one line per example: name, answer
+    (numbers in their own units), probability, with tabs between.
     """
     if bool(files) == (split is not None):
         given = f"{len(files)} FILES and --split {split}" if files else "no FILES and no --split"
         raise StopError(f"predict got {given}; give files, or --split test, and not both.")
+    if (Path(run) / "finetuned.json").is_file():
+        from jrecipe.cli.predict_text import predict_text
+
+        return predict_text(run, files, split, as_json=as_json)
     from jrecipe.cli.answers import answers_of, text_of, truths_of
     from jrecipe.cli.restore import new_inputs, restore, split_inputs
 

@@ -13,7 +13,12 @@ from jrecipe.finetune.folder import write_encoder
 from jrecipe.finetune.generation import Generated
 from jrecipe.finetune.greedy import greedy
 from jrecipe.finetune.head_swap import with_head
+from jrecipe.finetune.hindsight import Pitfall, look_back, pitfalls_of
+from jrecipe.finetune.kinds import KINDS, Answer, Classify, Kind, Similar, Tag
 from jrecipe.finetune.load import PretrainedText, load_pretrained
+from jrecipe.finetune.predictor import Predictor, load_finetuned
+from jrecipe.finetune.row_splits import read_splits
+from jrecipe.finetune.rows import read_rows
 from jrecipe.finetune.scores import (
     AnswerScores,
     ClassScores,
@@ -27,24 +32,50 @@ from jrecipe.finetune.scores import (
     summary_scores,
 )
 from jrecipe.finetune.start import start_from
+from jrecipe.finetune.strategies import Strategy, strategy
+from jrecipe.finetune.sweep import Sweep, sweep
+from jrecipe.finetune.tokenizer import TextTokenizer, read_tokenizer
+from jrecipe.finetune.tuning import FineTuned, Plan, fine_tune
 
 __all__ = [
+    "KINDS",
+    "Answer",
     "AnswerScores",
     "ClassScores",
+    "Classify",
     "Correlation",
     "EntityScores",
+    "FineTuned",
     "Generated",
+    "Kind",
+    "Pitfall",
+    "Plan",
+    "Predictor",
     "PretrainedText",
+    "Similar",
+    "Strategy",
     "SummaryScores",
+    "Sweep",
+    "Tag",
+    "TextTokenizer",
     "answer_scores",
     "beam_search",
     "class_scores",
     "correlation",
     "entity_scores",
+    "fine_tune",
     "greedy",
+    "load_finetuned",
     "load_pretrained",
+    "look_back",
+    "pitfalls_of",
+    "read_rows",
+    "read_splits",
+    "read_tokenizer",
     "start_from",
+    "strategy",
     "summary_scores",
+    "sweep",
     "with_head",
     "write_encoder",
 ]

@@ -8,12 +8,13 @@
 | tokens, the next one at each place | `GPT` |
 | texts, for a head; from public weights by `jrecipe.finetune` | `Bert` |
 | texts, on an encoder | `TextClassifier`, `Tagger`, `SpanFinder`, `PairSimilarity` |
+| hidden words of a text, to pre-train an encoder | `MaskedLM` |
 | texts from texts | `T5` |
 
-`suggest(data)` names the plainest fit for a data set and says why. Every network but `Bert` and
-`T5` is a Linen module with `outputs`, computes in `dtype` and answers in float32; its last layer
-starts at zero unless `head_init` says otherwise, so that the loss at initialisation is that of an
-uninformed model (B4);
+`suggest(data)` names the plainest fit for a data set and says why. Every network but `Bert`,
+`MaskedLM` and `T5` is a Linen module with `outputs`, computes in `dtype` and answers in float32;
+its last layer starts at zero unless `head_init` says otherwise, so that the loss at initialisation
+is that of an uninformed model (B4);
 `module.apply(variables, inputs, method="features")` gives what that layer sees.
 `load_pretrained(path)` reads weights together with the normalisation they need (D4).
 
@@ -36,6 +37,7 @@ _NAMES = {
     "LeNet": "lenet",
     "Linear": "linear",
     "MLP": "mlp",
+    "MaskedLM": "masked_lm",
     "PairSimilarity": "pair_similarity",
     "Pretrained": "pretrained",
     "ResNet": "resnet",
@@ -68,6 +70,7 @@ __all__ = [
     "Dropout",
     "LeNet",
     "Linear",
+    "MaskedLM",
     "PairSimilarity",
     "Pretrained",
     "ResNet",
@@ -99,6 +102,7 @@ if TYPE_CHECKING:
     from jrecipe.models.lenet import LeNet
     from jrecipe.models.linear import Linear
     from jrecipe.models.lstm import LSTM
+    from jrecipe.models.masked_lm import MaskedLM
     from jrecipe.models.mlp import MLP
     from jrecipe.models.pair_similarity import PairSimilarity
     from jrecipe.models.precision import in_precision

@@ -19,7 +19,7 @@ from jrecipe.train.state import create_state
 from jrecipe.train.step import make_loss_fn, make_train_step
 from jrecipe.types import Batch
 
-CPU_WORK = 1.9e13  # operations of all stages: five to ten minutes of two cores
+CPU_WORK = 1.4e13  # operations of all stages: five to twelve minutes of two cores
 TRIALS = 0.5  # share of the work that decides what the final run is
 TRIALS_BOUNDED = 0.3  # the same where work is short: few trials, as a short one can show little
 DEVICE_WORK = 100 * CPU_WORK  # of an accelerator

@@ -1,0 +1,256 @@
+"""`jrecipe finetune`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jrecipe.cli import options
+from jrecipe.cli.command_line import command_for, command_of
+from jrecipe.cli.printing import print_place, warnings_as_lines
+from jrecipe.cli.progress import saying
+from jrecipe.cli.run_folder import choose_folder, claimed
+from jrecipe.cli.stop import INTERRUPTED, TERMINATED, StopError, os_stop
+from jrecipe.types import TaskError
+
+if TYPE_CHECKING:
+    from jrecipe.finetune import FineTuned, Kind
+
+_KINDS = ("classify", "tag", "answer", "similar")
+_STRATEGIES = ("full", "head", "freeze-first", "gradual", "discriminative", "lora", "auto")
+
+
+@click.command(
+    epilog=options.examples(
+        "jrecipe finetune classify reviews.csv --encoder weights/minilm",
+        "jrecipe finetune tag my_folder --encoder weights/minilm --words tokens --tags tags",
+        "jrecipe finetune classify reviews.csv --encoder weights/minilm --sweep",
+        "jrecipe predict runs/reviews 'A film to remember.'",
+    )
+)
+@options.together(
+    click.argument("kind", type=click.Choice(_KINDS), metavar="TASK"),
+    click.argument("data", type=click.Path(exists=True), metavar="DATA"),
+    click.option(
+        "--encoder",
+        required=True,
+        metavar="PATH",
+        help="Folder of public weights, or hub:OWNER/NAME to fetch one.",
+    ),
+    options.out,
+    options.resume,
+    click.option(
+        "--strategy",
+        type=click.Choice(_STRATEGIES),
+        default="full",
+        show_default=True,
+        help="Which parameters learn, and how.",
+    ),
+    click.option(
+        "--learning-rate",
+        type=click.FloatRange(0.0, min_open=True),
+        default=5e-5,
+        show_default=True,
+        help="The highest; it rises for a tenth of the run and falls to 0.",
+    ),
+    click.option(
+        "--epochs",
+        type=click.IntRange(1),
+        default=3,
+        show_default=True,
+        help="Passes over the training rows.",
+    ),
+    click.option(
+        "--batch-size",
+        type=click.IntRange(1),
+        default=32,
+        show_default=True,
+        help="Rows per update.",
+    ),
+    click.option(
+        "--sweep",
+        is_flag=True,
+        help="Try several learning rates, batch sizes and epochs first, and take the best.",
+    ),
+    click.option(
+        "--minutes",
+        type=click.FloatRange(0.0, min_open=True),
+        default=10.0,
+        show_default=True,
+        help="With --sweep: how long to try.",
+    ),
+    click.option("--text", metavar="NAME", help="Field of the text."),
+    click.option("--second", metavar="NAME", help="Field of a second text."),
+    click.option("--label", metavar="NAME", help="Field of the class, or number."),
+    click.option("--words", metavar="NAME", help="Field of the words, for tag."),
+    click.option("--tags", metavar="NAME", help="Field of their tags, for tag."),
+    click.option("--high", type=float, help="For similar: the number of texts that are the same."),
+    click.option("--no-crf", is_flag=True, help="For tag: decide word by word."),
+    click.option("--max-length", type=click.IntRange(8), help="Most tokens of a text."),
+    click.option(
+        "--scratch", is_flag=True, help="Start from random weights, to see what they are worth."
+    ),
+    options.seed,
+    options.as_json,
+    options.quiet,
+    options.with_traceback,
+    click.pass_obj,
+)
+def finetune(
+    arguments: tuple[str, ...],
+    kind: str,
+    data: str,
+    encoder: str,
+    out: str | None,
+    resume: bool,
+    strategy: str,
+    learning_rate: float,
+    epochs: int,
+    batch_size: int,
+    sweep: bool,
+    minutes: float,
+    seed: int,
+    scratch: bool,
+    as_json: bool,
+    quiet: bool,
+    **fields: Any,
+) -> int:
+    """Fine-tune BERT or a network like it on texts.
+
+    TASK is classify, tag, answer or similar. DATA is a file (.csv, .tsv, .jsonl, CoNLL, SQuAD's
+    .json, each also .gz), or a folder with train.*, and dev.* and test.* if there are. The run's
+    folder predicts (`jrecipe predict`), and its encoder is read by transformers too.
+    """
+    chosen = _kind(kind, fields)
+    name = Path(data).resolve().name.split(".")[0]
+    folder = choose_folder(name, out, resume)
+    from jrecipe import finetune as tools
+
+    plan = tools.Plan(
+        strategy=strategy,
+        rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        scratch=scratch,
+        seed=seed,
+    )
+    record = {
+        "kind": "finetune",
+        "status": "running",
+        "command": command_for(arguments, folder),
+        "place": str(Path(data).resolve()),
+        "seed": seed,
+        "options": {
+            "task": kind,
+            "encoder": encoder,
+            "sweep": sweep,
+            **dataclasses.asdict(plan),
+            **fields,
+        },
+        "name": name,
+    }
+    again = command_for(arguments, folder, resume=True)
+    with saying(quiet) as say:
+        say.briefly(f"Load {encoder}")
+        found = tools.load_pretrained(encoder)
+        say.briefly(f"Read {data}")
+        splits = tools.read_splits(data, seed=seed)
+        with claimed(folder, record, resume=resume), warnings_as_lines():
+            try:
+                tried = None
+                if sweep:
+                    tried = tools.sweep(
+                        chosen,
+                        found,
+                        splits["train"],
+                        splits["val"],
+                        plan,
+                        minutes=minutes,
+                        say=say,
+                    )
+                    plan = tried.best
+                say.briefly(f"Train {name}: {plan.epochs} epochs")
+                tuned = tools.fine_tune(
+                    chosen,
+                    found,
+                    splits["train"],
+                    splits["val"],
+                    plan,
+                    out=folder,
+                    resume=resume,
+                    progress=False if quiet else None,
+                )
+            except KeyboardInterrupt:
+                raise StopError(f"go on with: {again}", INTERRUPTED) from None
+            except OSError as error:
+                raise StopError(f"{os_stop(error).message} Then run: {again}") from error
+    if tuned.fit.interrupted:
+        code = TERMINATED if tuned.fit.signal == "SIGTERM" else INTERRUPTED
+        raise StopError(f"saved after {tuned.fit.steps} updates; go on with: {again}", code)
+    return _finish(tuned, splits, tried, folder, record, command_of(arguments), as_json, quiet)
+
+
+def _kind(name: str, fields: dict[str, Any]) -> Kind:
+    """Returns the task with the options that were given, or says which one it does not have."""
+    from jrecipe.finetune.kinds import KINDS
+
+    made: Any = KINDS[name]
+    known = {field.name for field in dataclasses.fields(made)}
+    given = {key: value for key, value in fields.items() if value not in (None, False)}
+    if given.pop("no_crf", False):
+        given["crf"] = False
+    for key in given:
+        if key not in known:
+            called = "--no-crf" if key == "crf" else f"--{key.replace('_', '-')}"
+            raise TaskError(f"{called} has no meaning for the task {name}; leave it out.")
+    kind: Kind = made(**given)
+    return kind
+
+
+def _finish(
+    tuned: FineTuned,
+    splits: dict[str, Any],
+    tried: Any,
+    folder: Path,
+    record: dict[str, Any],
+    command: str,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Tests, writes the folder and its report, and prints what came out."""
+    from jrecipe.cli.finetune_report import report_of
+    from jrecipe.cli.run_folder import write_record
+
+    kind, predictor = tuned.predictor.kind, tuned.predictor
+    test = None
+    if "test" in splits:
+        labels = predictor.labels or None
+        data = kind.read(splits["test"], predictor.tokenizer, labels)
+        test = predictor.score(data)
+    numbers: dict[str, Any] = {"measure": kind.measure, "val": tuned.headline}
+    if test is not None:
+        numbers["test"] = kind.headline(test)
+    report = report_of(tuned, test, tried, command)
+    try:
+        predictor.save(folder, {"scores": numbers})
+        report.save(folder)
+        write_record(folder, {**record, "status": "done", "scores": numbers})
+    except OSError as error:
+        raise StopError(os_stop(error).message) from error
+    if as_json:
+        click.echo(json.dumps({**numbers, "folder": str(folder), "kept": tuned.kept}))
+        return 0
+    if not quiet:
+        for finding in report.findings:
+            if finding.remedy:
+                click.echo(str(finding))
+        click.echo(str(tuned.fit))
+    click.echo(f"validation: {tuned.scores}")
+    if test is not None:
+        click.echo(f"test: {test}")
+    print_place(folder, as_json=as_json)
+    return 0

@@ -1,0 +1,66 @@
+"""What a kind of text task is: from rows of a file to a network, its loss, answers and score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import flax.linen as nn
+
+from jrecipe.finetune.rows import TextRows
+from jrecipe.finetune.text_data import TextData
+from jrecipe.finetune.tokenizer import TextTokenizer
+from jrecipe.losses import Loss
+from jrecipe.types import PyTree
+
+
+class Kind(Protocol):
+    """A kind of text task (J5), with its options as fields of a frozen dataclass.
+
+    Attributes:
+      name: of the command line, as "classify".
+      summary: what it does, one line.
+      measure: name of the score that counts, higher is better, as "accuracy".
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    measure: ClassVar[str]
+
+    def read(
+        self, rows: TextRows, tokenizer: TextTokenizer, labels: Sequence[str] | None = None
+    ) -> TextData:
+        """Returns rows as tokens and targets.
+
+        Args:
+          rows: of a file.
+          tokenizer: of the encoder.
+          labels: those of the training rows; None finds them.
+        """
+
+    def row_of(self, text: str) -> dict[str, Any]:
+        """Returns one line that a person typed as a row; parts are separated by tabs."""
+
+    def blank(self, row: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]:
+        """Returns a row with something in the place of the right answer, which is not known."""
+
+    def example(self) -> PyTree:
+        """Returns inputs of one row, for the shapes of the network's parameters."""
+
+    def network(self, encoder: nn.Module, labels: Sequence[str]) -> nn.Module:
+        """Returns the encoder with a head for these labels."""
+
+    def loss(self, labels: Sequence[str]) -> Loss:
+        """Returns what training lowers."""
+
+    def decide(self, outputs: PyTree, labels: Sequence[str]) -> PyTree:
+        """Returns what of a batch's outputs is needed for answers, leading axis b; is compiled."""
+
+    def answers(self, decided: Sequence[PyTree], data: TextData) -> list[Any]:
+        """Returns an answer for each row of the file, from `decided` for each row of the source."""
+
+    def score(self, answers: Sequence[Any], data: TextData) -> Any:
+        """Returns the scores of answers, which print themselves."""
+
+    def headline(self, scores: Any) -> float:
+        """Returns the score that counts, in [-1, 1], higher is better."""
