@@ -9,6 +9,7 @@
 """
 
 from jrecipe.finetune.beam import beam_search
+from jrecipe.finetune.choice import choose_strategy
 from jrecipe.finetune.folder import write_encoder
 from jrecipe.finetune.generation import Generated
 from jrecipe.finetune.greedy import greedy
@@ -16,6 +17,7 @@ from jrecipe.finetune.head_swap import with_head
 from jrecipe.finetune.hindsight import Pitfall, look_back, pitfalls_of
 from jrecipe.finetune.kinds import KINDS, Answer, Classify, Kind, Similar, Tag
 from jrecipe.finetune.load import PretrainedText, load_pretrained
+from jrecipe.finetune.lora import lora, merge_lora
 from jrecipe.finetune.predictor import Predictor, load_finetuned
 from jrecipe.finetune.row_splits import read_splits
 from jrecipe.finetune.rows import read_rows
@@ -60,6 +62,7 @@ __all__ = [
     "TextTokenizer",
     "answer_scores",
     "beam_search",
+    "choose_strategy",
     "class_scores",
     "correlation",
     "entity_scores",
@@ -68,6 +71,8 @@ __all__ = [
     "load_finetuned",
     "load_pretrained",
     "look_back",
+    "lora",
+    "merge_lora",
     "pitfalls_of",
     "read_rows",
     "read_splits",

@@ -31,8 +31,8 @@ def scale_by_leaf_adam(
     """Returns `optax.scale_by_adam` with a count for each leaf.
 
     The moments begin at 0, which Adam corrects by the number of updates since. A leaf that joins
-    late (`jr.train.Unfreezing`) has its own number; by that of the whole run its first updates
-    would be 3 to 6.5 times too large (b1 = 0.9, b2 = 0.999).
+    late (`jr.train.Unfreezing`) has its own number; by that of a run of thousands of updates its
+    first hundred would be 3 to 6.5 times too large (b1 = 0.9, b2 = 0.999).
 
     Args:
       b1: decay of the mean of the gradient, in [0, 1).
