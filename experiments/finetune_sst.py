@@ -35,6 +35,7 @@ WAYS = {
     "freeze-first": {"rate": 5e-5},
     "gradual": {"rate": 1e-4},
     "discriminative": {"rate": 1e-4},
+    "lora": {"rate": 1e-3},
     "random weights": {"strategy": "full", "scratch": True, "rate": 5e-5},
 }
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jrecipe.finetune import FineTuned, Kind
 
 _KINDS = ("classify", "tag", "answer", "similar")
-_STRATEGIES = ("full", "head", "freeze-first", "gradual", "discriminative", "auto")
+_STRATEGIES = ("full", "head", "freeze-first", "gradual", "discriminative", "lora", "auto")
 
 
 @click.command(
@@ -53,9 +53,8 @@ _STRATEGIES = ("full", "head", "freeze-first", "gradual", "discriminative", "aut
     click.option(
         "--learning-rate",
         type=click.FloatRange(0.0, min_open=True),
-        default=5e-5,
-        show_default=True,
-        help="The highest; it rises for a tenth of the run and falls to 0.",
+        help="The highest, by default that of the strategy; it rises for a tenth of the run and "
+        "falls to 0.",
     ),
     click.option(
         "--epochs",
@@ -108,7 +107,7 @@ def finetune(
     out: str | None,
     resume: bool,
     strategy: str,
-    learning_rate: float,
+    learning_rate: float | None,
     epochs: int,
     batch_size: int,
     sweep: bool,

@@ -77,7 +77,7 @@ def report_of(tuned: FineTuned, test: Any, tried: Sweep | None, command: str) ->
                     columns=("rate", "batch", "epochs", "rows", tried.measure),
                     rows=tuple(
                         (
-                            f"{t.plan.rate:g}",
+                            f"{t.rate:g}",
                             str(t.plan.batch_size),
                             str(t.plan.epochs),
                             str(t.rows),
@@ -97,7 +97,11 @@ def report_of(tuned: FineTuned, test: Any, tried: Sweep | None, command: str) ->
     sections.append(
         Section(
             title="Training",
-            text=(str(tuned.fit), f"Strategy: {tuned.strategy.why}", kept),
+            text=(
+                str(tuned.fit),
+                f"Strategy: {tuned.strategy.name}. {tuned.strategy.why}".strip(),
+                kept,
+            ),
             figures=(tuned.fit.curves(),),
         )
     )
@@ -110,8 +114,8 @@ def report_of(tuned: FineTuned, test: Any, tried: Sweep | None, command: str) ->
         "command": command,
         "task": kind.name,
         "seed": tuned.plan.seed,
-        "strategy": tuned.plan.strategy,
-        "learning rate": tuned.plan.rate,
+        "strategy": tuned.strategy.name,
+        "learning rate": tuned.strategy.rate,
         "epochs": tuned.plan.epochs,
         "batch size": tuned.plan.batch_size,
         "updates": tuned.fit.steps,

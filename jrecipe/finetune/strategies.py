@@ -20,7 +20,7 @@ from jrecipe.unfreezing import Unfreezing
 
 # The usual learning rate of each; those that move fewer weights may move them faster.
 RATES = {
-    "full": 3e-5,
+    "full": 5e-5,
     "discriminative": 3e-5,
     "gradual": 3e-5,
     "freeze-first": 3e-5,
@@ -91,9 +91,10 @@ def strategy(
     | "lora" | the head, and adapters of low rank beside query and value |
     | "auto" | what `choose_strategy` says for `rows` |
 
+
     The optimiser is AdamW with a linear warm-up, then a straight line to 0; only matrices are
-    decayed, no embeddings (D10), and each leaf's moments are corrected by its own count, so that layers may join
-    late. Schedules follow the updates of the whole run.
+    decayed, no embeddings (D10), and each leaf's moments are corrected by its own count, so that
+    layers may join late. Schedules follow the updates of the whole run.
 
     Args:
       name: see above.

@@ -30,12 +30,14 @@ class Trial:
 
     Attributes:
       plan: what was tried.
+      rate: its highest learning rate.
       rows: training rows it had.
       score: on the validation rows, higher is better.
       seconds: it took, compilation included.
     """
 
     plan: Plan
+    rate: float
     rows: int
     score: float
     seconds: float
@@ -60,7 +62,7 @@ class Sweep:
     def __str__(self) -> str:
         lines = [f"{'rate':>8} {'batch':>6} {'epochs':>7} {'rows':>7} {self.measure:>10}"]
         lines += [
-            f"{t.plan.rate:8.0e} {t.plan.batch_size:6} {t.plan.epochs:7} {t.rows:7} {t.score:10.3f}"
+            f"{t.rate:8.0e} {t.plan.batch_size:6} {t.plan.epochs:7} {t.rows:7} {t.score:10.3f}"
             for t in self.trials
         ]
         return "\n".join(lines)
@@ -149,7 +151,9 @@ def _trial(
 ) -> Trial:
     begun = time.monotonic()
     tuned = tune(kind, found, tokenizer, train, val, plan, progress=False)
-    return Trial(plan, len(train.source), tuned.headline, time.monotonic() - begun)
+    return Trial(
+        plan, tuned.strategy.rate, len(train.source), tuned.headline, time.monotonic() - begun
+    )
 
 
 def _some(rows: TextRows, count: int, seed: int) -> TextRows:

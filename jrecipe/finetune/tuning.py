@@ -27,6 +27,8 @@ from jrecipe.train.fitted import Fit
 from jrecipe.train.loop import fit
 from jrecipe.types import TaskError
 
+_PHASES = 3  # of gradual unfreezing: each compiles a program for each length of the texts
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -34,8 +36,9 @@ class Plan:
 
     Attributes:
       strategy: which parameters learn, and how: "full", "head", "freeze-first", "gradual",
-        "discriminative" or "auto"; see `strategy`.
-      rate: highest learning rate, > 0; 2e-5 to 5e-5 is usual for whole encoders.
+        "discriminative", "lora" or "auto"; see `strategy`.
+      rate: highest learning rate, > 0; 2e-5 to 5e-5 is usual for whole encoders. None for that of
+        the strategy.
       epochs: passes over the training rows, >= 1; 3 to 5 are usual.
       batch_size: rows of an update, >= 1.
       warm_up: share of the run in which the rate rises from 0, in [0, 1); it falls to 0 after.
@@ -44,7 +47,7 @@ class Plan:
     """
 
     strategy: str = "full"
-    rate: float = 5e-5
+    rate: float | None = None
     epochs: int = 3
     batch_size: int = 32
     warm_up: float = 0.1
@@ -52,7 +55,9 @@ class Plan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.rate, int | float) and 0 < self.rate < math.inf):
+        if self.rate is not None and not (
+            isinstance(self.rate, int | float) and 0 < self.rate < math.inf
+        ):
             raise TaskError(f"Plan.rate needs a number > 0, got {self.rate!r}; try 5e-5.")
         for name in ("epochs", "batch_size"):
             count = getattr(self, name)
@@ -174,16 +179,20 @@ def tune(
     epoch = math.ceil(len(train.source) / size)
     steps = plan.epochs * epoch
     model = as_model(network) if plan.scratch else start_from(network, found)
+    first = train.source.take(np.arange(1))[0]
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), first)[0])
     chosen = strategy(
         plan.strategy,
-        found.module.depth,
+        model,
+        shapes,
         rate=plan.rate,
         steps=steps,
         warm_up=plan.warm_up,
         rows=len(train.source),
+        phases=_PHASES,
     )
     task = Task(
-        model=model,
+        model=chosen.model,
         loss=kind.loss(train.labels),
         train=train.source,
         val=val.source,
@@ -206,7 +215,7 @@ def tune(
     for which, state in (("last", fitted.state), ("best", fitted.best)):
         if which == "best" and fitted.best_step == fitted.steps:
             continue
-        params = jax.tree.map(np.asarray, state.params)
+        params = jax.tree.map(np.asarray, chosen.export(state.params))
         predictor = Predictor(kind, train.labels, network, params, tokenizer, found)
         scores = predictor.score(val)
         value = kind.headline(scores)

@@ -1,4 +1,4 @@
-"""Strategies: what stays to the bit, what moves and how fast, and what is chosen for how many rows."""
+"""Strategies: what stays to the bit, what moves and how fast, and what is chosen for whom."""
 
 from __future__ import annotations
 
