@@ -20,7 +20,7 @@ from jrecipe.types import TaskError
 if TYPE_CHECKING:
     from jrecipe.finetune import FineTuned, Kind
 
-_KINDS = ("classify", "tag", "answer", "similar")
+_KINDS = ("classify", "tag", "answer", "similar", "summarise")
 _STRATEGIES = ("full", "head", "freeze-first", "gradual", "discriminative", "lora", "auto")
 
 
@@ -87,6 +87,7 @@ _STRATEGIES = ("full", "head", "freeze-first", "gradual", "discriminative", "lor
     click.option("--label", metavar="NAME", help="Field of the class, or number."),
     click.option("--words", metavar="NAME", help="Field of the words, for tag."),
     click.option("--tags", metavar="NAME", help="Field of their tags, for tag."),
+    click.option("--summary", metavar="NAME", help="Field of the text to write, for summarise."),
     click.option("--high", type=float, help="For similar: the number of texts that are the same."),
     click.option("--no-crf", is_flag=True, help="For tag: decide word by word."),
     click.option("--max-length", type=click.IntRange(8), help="Most tokens of a text."),
@@ -118,11 +119,11 @@ def finetune(
     quiet: bool,
     **fields: Any,
 ) -> int:
-    """Fine-tune BERT or a network like it on texts.
+    """Fine-tune BERT, or a T5, on texts.
 
-    TASK is classify, tag, answer or similar. DATA is a file (.csv, .tsv, .jsonl, CoNLL, SQuAD's
-    .json, each also .gz), or a folder with train.*, and dev.* and test.* if there are. The run's
-    folder predicts (`jrecipe predict`), and its encoder is read by transformers too.
+    TASK is classify, tag, answer, similar, or summarise with a T5. DATA is a file (.csv, .tsv,
+    .jsonl, CoNLL, SQuAD's .json, each also .gz), or a folder with train.*, and dev.* and test.* if
+    there are. The run's folder predicts (`jrecipe predict`), and transformers reads its encoder.
     """
     chosen = _kind(kind, fields)
     name = Path(data).resolve().name.split(".")[0]

@@ -5,7 +5,7 @@
 | folders of public weights (J6, J9) | `load_pretrained`, `write_encoder` |
 | from rows of text to answers (J5, J9) | `fine_tune`, `Plan`, `Classify`, ..., `load_finetuned` |
 | files of texts and tokenizers | `read_splits`, `read_rows`, `read_tokenizer` |
-| which parameters learn, and how fast (J1-J3) | `strategy`, `choose_strategy`, `lora`, `merge_lora` |
+| which parameters learn, how fast (J1-J3) | `strategy`, `choose_strategy`, `lora`, `merge_lora` |
 | pitfalls (J7) | `text_findings`, `look_back`, `pitfalls_of`, `sweep` |
 | pre-training on one's own texts (D5) | `train_tokenizer`, `pretrain_task`, `write_pretrained` |
 | a task's network that starts from them; a new head (D4, H6) | `start_from`, `with_head` |
@@ -20,7 +20,7 @@ from jrecipe.finetune.generation import Generated
 from jrecipe.finetune.greedy import greedy
 from jrecipe.finetune.head_swap import with_head
 from jrecipe.finetune.hindsight import Pitfall, look_back, pitfalls_of
-from jrecipe.finetune.kinds import KINDS, Answer, Classify, Kind, Similar, Tag
+from jrecipe.finetune.kinds import KINDS, Answer, Classify, Kind, Similar, Summarise, Tag
 from jrecipe.finetune.load import PretrainedText, load_pretrained
 from jrecipe.finetune.lora import lora, merge_lora
 from jrecipe.finetune.pitfalls import text_findings
@@ -64,6 +64,7 @@ __all__ = [
     "PretrainedText",
     "Similar",
     "Strategy",
+    "Summarise",
     "SummaryScores",
     "Sweep",
     "Tag",

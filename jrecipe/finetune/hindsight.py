@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jrecipe.finetune.tuning import FineTuned
+from jrecipe.models.t5 import T5
 from jrecipe.types import PyTree
 
 FORGOT = 0.5  # cosine between features before and after, below which little of them is left
@@ -91,14 +92,18 @@ def features_kept(tuned: FineTuned) -> float:
     text = inputs.get("first", inputs)
     text = {name: text[name] for name in ("ids", "mask", "types") if name in text}
 
+    module, writes = predictor.found.module, isinstance(predictor.found.module, T5)
+    method = "encode" if writes else "features"
+
     @jax.jit
     def pooled(params: PyTree) -> jax.Array:
-        features = predictor.found.module.apply({"params": params}, text)
+        features = module.apply({"params": params}, text, method=method)
         mask = text["mask"][:, :, None]
         return (features * mask).sum(1) / mask.sum(1)
 
     body = {name: part for name, part in predictor.found.params.items() if name != "pooler"}
-    before, after = (np.asarray(pooled(p)) for p in (body, predictor.params["encoder"]))
+    tuned_body = predictor.params if writes else predictor.params["encoder"]
+    before, after = (np.asarray(pooled(p)) for p in (body, tuned_body))
     before, after = (x - x.mean(axis=0) for x in (before, after))
     size = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
     return float(np.mean((before * after).sum(axis=1) / np.maximum(size, 1e-12)))

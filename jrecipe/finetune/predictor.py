@@ -20,8 +20,10 @@ from jrecipe.finetune.kinds import KINDS, Kind
 from jrecipe.finetune.load import PretrainedText, load_pretrained
 from jrecipe.finetune.row_outputs import row_outputs
 from jrecipe.finetune.rows import Row, TextRows, as_rows
+from jrecipe.finetune.t5_folder import write_t5
 from jrecipe.finetune.text_data import TextData
 from jrecipe.finetune.tokenizer import TextTokenizer, read_tokenizer
+from jrecipe.models.t5 import T5
 from jrecipe.models.weights import fill, read_arrays
 from jrecipe.types import PyTree, TaskError
 
@@ -61,12 +63,12 @@ class Predictor:
         """
         blank = [self.kind.blank(row, self.labels) for row in rows]
         data = self.kind.read(as_rows(blank), self.tokenizer, self.labels or None)
-        return self.kind.answers(self.decided(data), data)
+        return self.kind.answers(self.decided(data), data, self.tokenizer)
 
     def score(self, data: TextData, *, batch_size: int = 64) -> Any:
         """Returns the scores on rows with right answers; see the function of the kind."""
         decided = self.decided(data, batch_size=batch_size)
-        return self.kind.score(self.kind.answers(decided, data), data)
+        return self.kind.score(self.kind.answers(decided, data, self.tokenizer), data)
 
     def decided(self, data: TextData, *, batch_size: int = 64) -> list[PyTree]:
         """Returns what the answers are made of, for each row of the source."""
@@ -76,7 +78,7 @@ class Predictor:
     @functools.cached_property
     def _compiled(self) -> Callable[[PyTree, PyTree], PyTree]:
         def decided(params: PyTree, inputs: PyTree) -> PyTree:
-            return self.kind.decide(self.network.apply({"params": params}, inputs), self.labels)
+            return self.kind.run(self.network, params, inputs, self.labels)
 
         return jax.jit(decided)
 
@@ -103,9 +105,13 @@ class Predictor:
         for name, path in self.found.tokenizer_files.items():
             if path.resolve() != (folder / name).resolve():
                 shutil.copyfile(path, folder / name)
-        encoder = self.params["encoder"]
-        write_encoder(folder, self.found.module, encoder, config=self.found.config)
-        rest = {name: part for name, part in self.params.items() if name != "encoder"}
+        rest: dict[str, PyTree] = {}
+        if isinstance(self.found.module, T5):
+            write_t5(folder, self.found.module, self.params)
+        else:
+            encoder = self.params["encoder"]
+            write_encoder(folder, self.found.module, encoder, config=self.found.config)
+            rest = {name: part for name, part in self.params.items() if name != "encoder"}
         arrays = {
             jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf)
             for path, leaf in jax.tree_util.tree_leaves_with_path(rest)
@@ -156,6 +162,8 @@ def load_finetuned(folder: str | Path) -> Predictor:
         raise TaskError(f"{path} lacks or misnames {error}; fine-tune again.") from error
     found = load_pretrained(folder)
     network = kind.network(found.module, labels)
+    if isinstance(found.module, T5):
+        return Predictor(kind, labels, network, found.params, read_tokenizer(found), found)
     text = kind.example()
     shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), text))["params"]
     rest = {name: part for name, part in shapes.items() if name != "encoder"}

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import flax.linen as nn
+
 from jrecipe import losses
 from jrecipe.finetune.answer_data import AnswerData, answer_data
 from jrecipe.finetune.answer_text import best_answers
@@ -28,7 +30,7 @@ class Answer:
     """
 
     name: ClassVar[str] = "answer"
-    summary: ClassVar[str] = "the words of a passage that answer a question, as in SQuAD"
+    summary_of: ClassVar[str] = "the words of a passage that answer a question, as in SQuAD"
     measure: ClassVar[str] = "F1"
 
     max_length: int = 256
@@ -61,11 +63,15 @@ class Answer:
         """Returns the cross-entropy of start and end."""
         return losses.span_cross_entropy()
 
-    def decide(self, outputs: PyTree, labels: Sequence[str]) -> PyTree:
+    def run(
+        self, network: nn.Module, params: PyTree, inputs: PyTree, labels: Sequence[str]
+    ) -> PyTree:
         """Returns the logits float32[b, t, 2]."""
-        return outputs
+        return network.apply({"params": params}, inputs)
 
-    def answers(self, decided: Sequence[PyTree], data: AnswerData) -> list[Any]:
+    def answers(
+        self, decided: Sequence[PyTree], data: AnswerData, tokenizer: TextTokenizer
+    ) -> list[Any]:
         """Returns for each question the best words of all its windows."""
         return [{"answer": text} for text in best_answers(decided, data)]
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import flax.linen as nn
 import jax
 import numpy as np
 
@@ -35,7 +36,7 @@ class Classify:
     """
 
     name: ClassVar[str] = "classify"
-    summary: ClassVar[str] = "a class for each text, as sentiment or topic"
+    summary_of: ClassVar[str] = "a class for each text, as sentiment or topic"
     measure: ClassVar[str] = "accuracy"
 
     text: str = "text"
@@ -81,11 +82,15 @@ class Classify:
         """Returns the cross-entropy of the classes."""
         return losses.softmax_cross_entropy()
 
-    def decide(self, outputs: PyTree, labels: Sequence[str]) -> PyTree:
+    def run(
+        self, network: nn.Module, params: PyTree, inputs: PyTree, labels: Sequence[str]
+    ) -> PyTree:
         """Returns the probabilities float32[b, classes]."""
-        return jax.nn.softmax(outputs)
+        return jax.nn.softmax(network.apply({"params": params}, inputs))
 
-    def answers(self, decided: Sequence[PyTree], data: TextData) -> list[Any]:
+    def answers(
+        self, decided: Sequence[PyTree], data: TextData, tokenizer: TextTokenizer
+    ) -> list[Any]:
         """Returns for each text its class and the probabilities of all."""
         return [
             {

@@ -19,12 +19,12 @@ class Kind(Protocol):
 
     Attributes:
       name: of the command line, as "classify".
-      summary: what it does, one line.
+      summary_of: what it does, one line.
       measure: name of the score that counts, higher is better, as "accuracy".
     """
 
     name: ClassVar[str]
-    summary: ClassVar[str]
+    summary_of: ClassVar[str]
     measure: ClassVar[str]
 
     def read(
@@ -53,13 +53,15 @@ class Kind(Protocol):
     def loss(self, labels: Sequence[str]) -> Loss:
         """Returns what training lowers."""
 
-    def decide(self, outputs: PyTree, labels: Sequence[str]) -> PyTree:
-        """Returns what of a batch's outputs is needed for answers, leading axis b; is compiled."""
+    def run(
+        self, network: nn.Module, params: PyTree, inputs: PyTree, labels: Sequence[str]
+    ) -> PyTree:
+        """Returns what answers are made of, leading axis b; it is compiled."""
 
-    def answers(self, decided: Sequence[PyTree], data: TextData) -> list[Any]:
-        """Returns an answer for each row of the file, from `decided` for each row of the source."""
+    def answers(self, decided: Sequence[PyTree], data: Any, tokenizer: TextTokenizer) -> list[Any]:
+        """Returns an answer for each row of the file, from what `run` gave for each example."""
 
-    def score(self, answers: Sequence[Any], data: TextData) -> Any:
+    def score(self, answers: Sequence[Any], data: Any) -> Any:
         """Returns the scores of answers, which print themselves."""
 
     def headline(self, scores: Any) -> float:

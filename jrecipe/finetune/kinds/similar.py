@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import flax.linen as nn
 import numpy as np
 
 from jrecipe import losses
@@ -35,7 +36,7 @@ class Similar:
     """
 
     name: ClassVar[str] = "similar"
-    summary: ClassVar[str] = "how alike two texts are, as in STS-B"
+    summary_of: ClassVar[str] = "how alike two texts are, as in STS-B"
     measure: ClassVar[str] = "Spearman"
 
     text: str = "s1"
@@ -81,11 +82,15 @@ class Similar:
         """Returns the squared error of the cosine."""
         return losses.l2()
 
-    def decide(self, outputs: PyTree, labels: Sequence[str]) -> PyTree:
+    def run(
+        self, network: nn.Module, params: PyTree, inputs: PyTree, labels: Sequence[str]
+    ) -> PyTree:
         """Returns the cosines float32[b]."""
-        return outputs
+        return network.apply({"params": params}, inputs)
 
-    def answers(self, decided: Sequence[PyTree], data: TextData) -> list[Any]:
+    def answers(
+        self, decided: Sequence[PyTree], data: TextData, tokenizer: TextTokenizer
+    ) -> list[Any]:
         """Returns numbers in the units of the file."""
         return [{"answer": self.low + (self.high - self.low) * float(row)} for row in decided]
 

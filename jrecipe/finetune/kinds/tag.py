@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import flax.linen as nn
 import numpy as np
 
 from jrecipe import losses
@@ -33,7 +34,7 @@ class Tag:
     """
 
     name: ClassVar[str] = "tag"
-    summary: ClassVar[str] = "a tag for each word, as named entities in BIO2"
+    summary_of: ClassVar[str] = "a tag for each word, as named entities in BIO2"
     measure: ClassVar[str] = "entity F1"
 
     words: str = "tokens"
@@ -77,11 +78,15 @@ class Tag:
             return losses.crf(labels)
         return losses.token_cross_entropy(pad=-1)
 
-    def decide(self, outputs: PyTree, labels: Sequence[str]) -> PyTree:
+    def run(
+        self, network: nn.Module, params: PyTree, inputs: PyTree, labels: Sequence[str]
+    ) -> PyTree:
         """Returns the tags int32[b, w], by Viterbi's algorithm with a CRF."""
-        return self.loss(labels).decide(outputs)
+        return self.loss(labels).decide(network.apply({"params": params}, inputs))
 
-    def answers(self, decided: Sequence[PyTree], data: TextData) -> list[Any]:
+    def answers(
+        self, decided: Sequence[PyTree], data: TextData, tokenizer: TextTokenizer
+    ) -> list[Any]:
         """Returns the tags of the words of each text, those that were not cut off."""
         return [
             {"answer": [data.labels[int(tag)] for tag in row[:count]]}
