@@ -92,8 +92,8 @@ def strategy(
     | "auto" | what `choose_strategy` says for `rows` |
 
     The optimiser is AdamW with a linear warm-up, then a straight line to 0; only matrices are
-    decayed, no embeddings (D10), and each leaf's moments are corrected by its own count, so that layers may join
-    late. Schedules follow the updates of the whole run.
+    decayed, no embeddings (D10), and each leaf's moments are corrected by its own count, so that
+    layers may join late. Schedules follow the updates of the whole run.
 
     Args:
       name: see above.
