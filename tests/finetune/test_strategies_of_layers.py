@@ -1,4 +1,4 @@
-"""Strategies: what stays to the bit, what moves and how fast, and what is chosen for whom."""
+"""Strategies: what stays to the bit, what moves, how fast, and which one suits how many rows."""
 
 from __future__ import annotations
 
