@@ -229,10 +229,7 @@ def validate_values(task: Task, limit: int = 100_000) -> None:
     Raises:
       TaskError: naming the split, the row and the way out.
     """
-    shape = None
-    if task.model is not None and task.trainer is None:
-        outputs = head_shape(task.model, task.train.take(np.arange(1))[0])
-        shape = tuple(outputs.shape[1:]) if hasattr(outputs, "shape") else None
+    shape = _output_shape(task, task.train.take(np.arange(1))[0])
     for split, source in task.splits.items():
         few = limit if in_memory(source) else _STREAMED * len(source) // max(nbytes(source), 1)
         rows = spread(len(source), max(1, min(limit, few)))
@@ -255,7 +252,17 @@ def validate_values(task: Task, limit: int = 100_000) -> None:
             validate_fields(batch, "Task.augment")
         if isinstance(task.loss, losses.Loss):
             several = split == "train"  # a small held-out split may lack a class
+            if getattr(source, "buckets", None) is not None:  # as long as the longest of `rows`
+                shape = _output_shape(task, jax.tree.map(lambda x: x[:1], inputs))
             task.loss.validate(targets, f"{split} targets", shape, several=several)
+
+
+def _output_shape(task: Task, inputs: PyTree) -> tuple[int, ...] | None:
+    """Returns the shape of one example's outputs, None if unknown or if they are several arrays."""
+    if task.model is None or task.trainer is not None:
+        return None
+    outputs = head_shape(task.model, inputs)
+    return tuple(outputs.shape[1:]) if hasattr(outputs, "shape") else None
 
 
 def head_shape(model: Model, inputs: PyTree) -> PyTree:

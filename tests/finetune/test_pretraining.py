@@ -114,6 +114,7 @@ def test_the_task_is_understood_and_begins_uninformed(make):
     assert "elk" in " ".join(task.decode(inputs))
 
 
+@pytest.mark.slow
 def test_it_learns_an_order_and_not_one_that_is_not_there():
     task = bert_task()
     entropy = np.log(8)  # of the eight words, separators are never asked for
@@ -130,6 +131,7 @@ def test_it_learns_an_order_and_not_one_that_is_not_there():
     assert loss_of(wrong, 130) > 0.95 * entropy
 
 
+@pytest.mark.slow
 def test_t5_learns_to_write_what_was_cut_out():
     task = t5_task()
     _, targets = task.val.take(np.arange(len(task.val)))
@@ -139,6 +141,7 @@ def test_t5_learns_to_write_what_was_cut_out():
     assert loss_of(task, 150) < 0.6 * entropy
 
 
+@pytest.mark.slow
 def test_the_trained_body_is_taken_over_to_the_bit_and_through_a_folder(tmp_path):
     task = bert_task()
     params = jr.fit(task, 2, progress=False).state.params
