@@ -38,7 +38,8 @@ class Scale:
 
     Attributes:
       vocabulary: tokens.
-      width: of the network, whose depth is 2.
+      width: of the network.
+      depth: of the network.
       length: tokens of a row, and most of a text.
       steps: of pre-training, in batches of 32 rows.
       rate: of pre-training, at its highest.
@@ -48,6 +49,7 @@ class Scale:
 
     vocabulary: int = 3_000
     width: int = 128
+    depth: int = 2
     length: int = 64
     steps: int = 1_500
     rate: float = 2e-3
@@ -56,7 +58,7 @@ class Scale:
 
 
 SCALES = {
-    "smoke": Scale(vocabulary=300, width=16, length=16, steps=3, tune_steps=3),
+    "smoke": Scale(vocabulary=300, width=16, depth=1, length=16, steps=3, tune_steps=3),
     "cpu": Scale(),
 }
 
@@ -98,7 +100,7 @@ def pretrained(texts: Sequence[str], scale: Scale, folder: Path) -> None:
     encoder = jr.models.Bert(
         tokenizer.get_vocab_size(),
         width=scale.width,
-        depth=2,
+        depth=scale.depth,
         heads=max(1, scale.width // 64),
         hidden=4 * scale.width,
         length=scale.length,
