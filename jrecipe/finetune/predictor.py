@@ -118,10 +118,12 @@ class Predictor:
         }
         save_file(arrays, folder / f"{HEAD}.new")
         os.replace(folder / f"{HEAD}.new", folder / HEAD)
+        kind: Any = self.kind
+        options = dataclasses.asdict(kind)
         record = {
             "schema": SCHEMA,
             "kind": self.kind.name,
-            "options": dataclasses.asdict(self.kind),
+            "options": options,
             "labels": list(self.labels),
             **(numbers or {}),
         }

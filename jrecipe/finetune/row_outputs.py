@@ -9,12 +9,12 @@ import jax
 import numpy as np
 
 from jrecipe.data.buckets import evaluation_rows
-from jrecipe.finetune.tokenized import TokenizedSource
+from jrecipe.finetune.tokenized import AnyTokenized
 from jrecipe.types import PyTree
 
 
 def row_outputs(
-    predict: Callable[[PyTree], PyTree], source: TokenizedSource, *, batch_size: int = 64
+    predict: Callable[[PyTree], PyTree], source: AnyTokenized, *, batch_size: int = 64
 ) -> list[PyTree]:
     """Returns `predict(inputs)` for each row, in the order of the source.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -121,7 +122,8 @@ def sweep(
     best = plan
     for name, changed in _steps(rates, batch_sizes, epochs):
         for value in changed:
-            tried = dataclasses.replace(best, **{name: value})
+            changes: dict[str, Any] = {name: value}
+            tried = dataclasses.replace(best, **changes)
             if any(trial.plan == tried for trial in trials):
                 continue
             if time.monotonic() > ends:

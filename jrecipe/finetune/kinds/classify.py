@@ -86,7 +86,8 @@ class Classify:
         self, network: nn.Module, params: PyTree, inputs: PyTree, labels: Sequence[str]
     ) -> PyTree:
         """Returns the probabilities float32[b, classes]."""
-        return jax.nn.softmax(network.apply({"params": params}, inputs))
+        logits: Any = network.apply({"params": params}, inputs)
+        return jax.nn.softmax(logits)
 
     def answers(
         self, decided: Sequence[PyTree], data: TextData, tokenizer: TextTokenizer
@@ -104,7 +105,8 @@ class Classify:
     def score(self, answers: Sequence[Any], data: TextData) -> ClassScores:
         """Returns accuracy, and precision, recall and F1 of each class."""
         guessed = [answer["answer"] for answer in answers]
-        right = [data.labels[target] for target in np.asarray(data.source.targets).tolist()]
+        source: Any = data.source
+        right = [data.labels[target] for target in np.asarray(source.targets).tolist()]
         return class_scores(guessed, right, data.labels)
 
     def headline(self, scores: ClassScores) -> float:

@@ -96,9 +96,9 @@ class Similar:
 
     def score(self, answers: Sequence[Any], data: TextData) -> Correlation:
         """Returns Pearson's and Spearman's correlation."""
-        return correlation(
-            np.array([answer["answer"] for answer in answers]), np.asarray(data.source.targets)
-        )
+        source: Any = data.source
+        guessed = np.array([answer["answer"] for answer in answers])
+        return correlation(guessed, np.asarray(source.targets))
 
     def headline(self, scores: Correlation) -> float:
         """Returns Spearman's correlation."""

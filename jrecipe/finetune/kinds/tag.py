@@ -108,5 +108,6 @@ class Tag:
 
 def _tags(data: TextData) -> Ragged:
     """Returns the right tags of each text."""
-    targets: Ragged = data.source.targets  # type: ignore[union-attr]
+    source: Any = data.source
+    targets: Ragged = source.targets
     return targets
