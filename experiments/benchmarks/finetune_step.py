@@ -107,8 +107,11 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--updates", type=int, default=4)
+    parser.add_argument("--keep-memory", action="store_true", help="as `jrecipe finetune` does")
     parser.add_argument("--save", type=Path, help="folder for ratios as JSON")
     given = parser.parse_args()
+    if given.keep_memory:
+        jr.train.keep_memory()  # of the whole process, torch's too
     logging.getLogger("transformers").setLevel(logging.ERROR)
     found = timed("loading, jrecipe", lambda: finetune.load_pretrained(given.encoder))
     splits = finetune.read_splits(given.data)
