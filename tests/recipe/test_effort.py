@@ -39,7 +39,7 @@ def test_work_bounds_what_is_wanted():
     assert free == effort(750, 0.0, CPU_WORK)
     bound = effort(750, 1e10, CPU_WORK)
     assert bound.bounded
-    assert bound.final == 1330  # seven tenths of the work
+    assert bound.final == 980  # seven tenths of the work
     assert bound.rung == 100  # the least
     assert effort(750, 1e10, 100 * CPU_WORK) == effort(750, 1e8, CPU_WORK) != bound
     assert (bound.looks, free.looks) == (2, 10)  # looking costs more than so short a rung
