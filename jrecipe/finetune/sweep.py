@@ -128,7 +128,8 @@ def sweep(
                 continue
             if time.monotonic() > ends:
                 break
-            say(f"Sweep: {name.replace('_', ' ')} {value:g}")
+            called = "learning rate" if name == "rate" else name.replace("_", " ")
+            say(f"Sweep: {called} {value:g}")
             trials.append(run(tried, rows))
         if trials:
             best = max(trials, key=lambda trial: trial.score).plan
