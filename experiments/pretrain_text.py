@@ -116,12 +116,14 @@ def pretrained(texts: Sequence[str], scale: Scale, folder: Path) -> None:
     shares = np.bincount(inputs["ids"][inputs["mask"]]) / inputs["mask"].sum()
     entropy = -float((shares[shares > 0] * np.log(shares[shares > 0])).sum())
     fit = jr.fit(task, scale.steps, progress=False)
+    if fit.problem:
+        raise jr.TaskError(f"pre-training went wrong: {fit}; start it again, or give a lower rate.")
     write_pretrained(folder, encoder, fit.state.params, tokenizer)
     losses = " ".join(f"{loss:.2f}" for loss in fit.history["val_loss"])
     print(
         f"{len(task.train)} rows, {inputs['mask'].sum():,} tokens, entropy of single tokens "
         f"{entropy:.2f} nats; validation loss {losses}; "
-        f"{scale.steps} updates, {time.perf_counter() - start:.0f} s",
+        f"{fit.steps} updates, {time.perf_counter() - start:.0f} s",
         flush=True,
     )
 
