@@ -6,12 +6,12 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
+from small_tokenizers import word_pieces
 
 from jrecipe.finetune.answer_data import answer_data
 from jrecipe.finetune.answer_text import best_answers
 from jrecipe.finetune.tokenizer import tokenizer_for
 from jrecipe.types import TaskError
-from tests.finetune.small_tokenizers import word_pieces
 
 BERT = tokenizer_for(word_pieces())
 

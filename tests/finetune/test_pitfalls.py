@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from small_tokenizers import PIECES, word_pieces
 
 from jrecipe.checks.result import Verdict
 from jrecipe.finetune.answer_data import answer_data
@@ -15,7 +16,6 @@ from jrecipe.finetune.pitfalls import text_findings
 from jrecipe.finetune.score_data import score_data
 from jrecipe.finetune.tag_data import tag_data
 from jrecipe.finetune.tokenizer import tokenizer_for
-from tests.finetune.small_tokenizers import PIECES, word_pieces
 
 BERT = tokenizer_for(word_pieces())
 NET = SimpleNamespace(vocabulary=len(PIECES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from small_tokenizers import CLS, SEP, UNK, VOCABULARY, word_pieces, write_spiece
 
 from jrecipe.finetune.classify_data import classify_data
 from jrecipe.finetune.rows import read_rows
@@ -12,7 +13,6 @@ from jrecipe.finetune.summary_data import summary_data
 from jrecipe.finetune.tag_data import tag_data
 from jrecipe.finetune.tokenizer import read_tokenizer, tokenizer_for
 from jrecipe.types import Source, TaskError
-from tests.finetune.small_tokenizers import CLS, SEP, UNK, VOCABULARY, word_pieces, write_spiece
 
 BERT = tokenizer_for(word_pieces())
 RATED = [

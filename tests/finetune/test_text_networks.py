@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
+from small_tokenizers import PIECES, SENTENCES, word_pieces, write_spiece
 
 import jrecipe as jr
 from jrecipe.finetune.answer_data import answer_data
@@ -13,7 +14,6 @@ from jrecipe.finetune.score_data import score_data
 from jrecipe.finetune.summary_data import summary_data
 from jrecipe.finetune.tag_data import tag_data
 from jrecipe.finetune.tokenizer import read_tokenizer, tokenizer_for
-from tests.finetune.small_tokenizers import PIECES, SENTENCES, word_pieces, write_spiece
 
 BERT = tokenizer_for(word_pieces())
 ROWS = [

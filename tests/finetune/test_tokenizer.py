@@ -8,13 +8,7 @@ import sys
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
-
-from jrecipe.finetune.folder import tokenizer_files
-from jrecipe.finetune.load import PretrainedText
-from jrecipe.finetune.tokenizer import read_tokenizer, tokenizer_for
-from jrecipe.models.bert import Bert
-from jrecipe.types import TaskError
-from tests.finetune.small_tokenizers import (
+from small_tokenizers import (
     CLS,
     PIECES,
     SENTENCES,
@@ -27,6 +21,12 @@ from tests.finetune.small_tokenizers import (
     write_config,
     write_spiece,
 )
+
+from jrecipe.finetune.folder import tokenizer_files
+from jrecipe.finetune.load import PretrainedText
+from jrecipe.finetune.tokenizer import read_tokenizer, tokenizer_for
+from jrecipe.models.bert import Bert
+from jrecipe.types import TaskError
 
 BERT = tokenizer_for(word_pieces())
 TEXTS = st.lists(st.sampled_from(["the", "cats", "running", "zebra", "Paris,"]), max_size=12).map(
