@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 
 import hypothesis
 import jax
@@ -20,6 +23,18 @@ if jax.__version_info__ < (0, 11):  # halves the time to compile; later versions
         del os.environ["XLA_FLAGS"]  # processes that tests start are as a user's
     else:
         os.environ["XLA_FLAGS"] = _flags
+
+# Many tests compile the same programs, the other workers and the started processes among them: what
+# one compiled the others read from a folder that lasts as long as this run.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _compiled = tempfile.mkdtemp(prefix="jrecipe-tests-")
+    atexit.register(shutil.rmtree, _compiled, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 _QUICK = {
     "deadline": None,

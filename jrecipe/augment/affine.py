@@ -114,17 +114,25 @@ def _affine(
     def apply(key: Key, batch: Batch) -> Batch:
         b, h, w, _ = pictures_of(batch, name).shape
         turn, right, down, size, tilt, axis = draws(key, b, 6)
-        smallest, largest = jnp.log(jnp.array(scale))
-        factor = jnp.exp(smallest + (largest - smallest) * size)
         matrix = rotation(symmetric(turn, degrees))
-        matrix = product(matrix, matrices((factor, 0, 0), (0, factor, 0), (0, 0, 1)))
-        slope = jnp.tan(jnp.deg2rad(symmetric(tilt, shear)))
-        along_x = axis < 0.5
-        along, across = jnp.where(along_x, slope, 0.0), jnp.where(along_x, 0.0, slope)
-        matrix = product(matrix, matrices((1, along, 0), (across, 1, 0), (0, 0, 1)))
-        x, y = symmetric(right, translate) * w, symmetric(down, translate) * h
-        matrix = product(matrices((1, 0, x), (0, 1, y), (0, 0, 1)), matrix)
-        matrix = about_centre(matrix, (h, w))
+        if scale != (1, 1):
+            smallest, largest = jnp.log(jnp.array(scale))
+            factor = jnp.exp(smallest + (largest - smallest) * size)
+            matrix = product(matrix, matrices((factor, 0, 0), (0, factor, 0), (0, 0, 1)))
+        if not _nothing(shear):
+            slope = jnp.tan(jnp.deg2rad(symmetric(tilt, shear)))
+            along_x = axis < 0.5
+            along, across = jnp.where(along_x, slope, 0.0), jnp.where(along_x, 0.0, slope)
+            matrix = product(matrix, matrices((1, along, 0), (across, 1, 0), (0, 0, 1)))
+        if not _nothing(translate):
+            x, y = symmetric(right, translate) * w, symmetric(down, translate) * h
+            matrix = product(matrices((1, 0, x), (0, 1, y), (0, 0, 1)), matrix)
+        matrix = about_centre(matrix, (h, w))[:, :2]
         return warp(batch, matrix, name, mode=mode, fill=fill, mask_fill=mask_fill)
 
     return apply
+
+
+def _nothing(most: float | Array) -> bool:
+    """Tells whether it is known while compiling that a movement is none."""
+    return isinstance(most, int | float) and most == 0

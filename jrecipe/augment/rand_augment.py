@@ -129,7 +129,7 @@ def _drawn(
             matrix = product(_move(operation, strength, h, w), matrix)
             layers.append((operation, strength))
         if n:
-            matrix = about_centre(matrix, (h, w))
+            matrix = about_centre(matrix, (h, w))[:, :2]
             batch = warp(batch, matrix, name, mode=mode, fill=fill, mask_fill=mask_fill)
         for operation, strength in layers:
             batch = _coloured(batch, name, operation, strength, value_range)

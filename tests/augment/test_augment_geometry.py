@@ -115,6 +115,19 @@ def test_boxes_are_those_around_the_moved_corners_cut_at_the_picture():
     np.testing.assert_allclose(out["boxes"][0], [[12, 8, 16, 12], [4, 0, 8, 4], [20, 8, 20, 12]])
     assert out["boxes_valid"].tolist() == [[True, True, False]]
 
+    affine = WARP(jr.Batch(x, targets, None), move[:, :2]).targets
+    np.testing.assert_allclose(affine["boxes"], out["boxes"])
+
+
+def test_an_affine_movement_without_its_last_row_is_the_same_movement():
+    x = np.random.default_rng(0).uniform(size=(2, 9, 7, 3)).astype(np.float32)
+    turn = warping.about_centre(warping.rotation(jnp.array([20.0, -70.0])), (9, 7))
+    targets = {"keypoints": np.array([[[2.0, 3.0]], [[4.0, 4.0]]], np.float32)}
+    whole, short = (WARP(jr.Batch(x, targets, None), m) for m in (turn, turn[:, :2]))
+    np.testing.assert_allclose(short.inputs, whole.inputs, atol=1e-5)
+    np.testing.assert_allclose(short.targets["keypoints"], whole.targets["keypoints"], atol=1e-5)
+    assert np.abs(np.asarray(short.inputs) - x).max() > 0.1
+
 
 @jax.jit
 def there_and_back(corners):
