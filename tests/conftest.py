@@ -45,7 +45,7 @@ hypothesis.settings.register_profile("dev", max_examples=10, **_QUICK)
 hypothesis.settings.register_profile("ci", max_examples=10, derandomize=True, **_QUICK)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
-# Of the many cases of these files the default run takes every n-th; `-m slow` takes the others.
+# Of the many cases of these files the default run takes every n-th; `-m exhaustive` takes the others.
 _THIN = {
     "test_augment_contract.py": 6,
     "test_augment_errors.py": 2,
@@ -87,7 +87,7 @@ _THIN = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks cases of the files above as slow, all but every n-th."""
+    """Marks cases of the files above as exhaustive, all but every n-th."""
     seen: dict[str, int] = {}
     for item in items:
         stride = _THIN.get(item.path.name)
@@ -96,4 +96,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = item.nodeid.partition("[")[0]
         seen[name] = seen.get(name, -1) + 1
         if seen[name] % stride:
-            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.exhaustive)

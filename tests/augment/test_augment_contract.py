@@ -75,6 +75,7 @@ MANY = A.compose(
 )
 
 
+@pytest.mark.slow
 def test_the_layout_of_a_batch_over_devices_changes_nothing():
     batch, key = scenes(0), jax.random.key(3)
     want = jax.jit(MANY)(key, batch)

@@ -1,6 +1,6 @@
 """The skeleton checks on whole programs: silent on healthy ones, the right cause on planted faults.
 
-The default run takes a few programs from each kind; `-m slow` takes all of them, in as many
+The default run takes a few programs from each kind; `-m 'slow or exhaustive'` takes all of them, in as many
 seeds as JRECIPE_SEEDS says (1).
 """
 
@@ -78,6 +78,7 @@ def test_every_planted_fault_is_named(name, seed):
     assert_caught(name, seed)
 
 
+@pytest.mark.slow
 def test_findings_repeat_and_do_not_depend_on_the_order_of_the_checks():
     task = programs.foreign(programs.classify(0))
     before = jax.tree.map(np.copy, (task.train.take(np.arange(9)), task.val.take(np.arange(9))))

@@ -132,6 +132,7 @@ def test_the_state_kept_has_to_score_what_it_scored():
     assert (wrong.verdict, wrong.suspects[0].where) == (Verdict.FAILED, "checkpoint")
 
 
+@pytest.mark.slow
 def test_the_monitor_changes_nothing_and_a_healthy_run_passes(tmp_path, often):
     task = programs.classify(0)
     plain = jr.fit(task, 240)
@@ -151,6 +152,7 @@ def test_the_monitor_changes_nothing_and_a_healthy_run_passes(tmp_path, often):
     assert all(finding.check != "best-restored" for finding in alone.findings)
 
 
+@pytest.mark.slow
 def test_a_schedule_in_epochs_is_seen_in_the_run(often):
     schedule = optax.cosine_decay_schedule(1e-3, 30)
     task = programs.classify(0, optimizer=optax.adam(schedule))

@@ -259,6 +259,7 @@ def test_frozen_weights_must_be_given():
     assert judge_given(*measure_given(Context(programs.task(Net())))) is None
 
 
+@pytest.mark.slow
 def test_the_whole_check_on_a_symmetric_network_and_its_twin():
     worst = programs.check(check_gradient_flow, programs.task(Net(kernel=zeros, head=zeros)))[0]
     assert worst.verdict is Verdict.FAILED
@@ -300,6 +301,7 @@ def test_copied_units_are_told_from_random_ones(seed):
     assert judge_symmetry({"w": leaf}, same, same, 300) is None
 
 
+@pytest.mark.slow
 def test_tiled_units_of_a_network_are_found():
     def tiled(key: Any, shape: Any, dtype: Any = jnp.float32) -> Any:
         return jnp.repeat(nn.initializers.lecun_normal()(key, (shape[0], shape[1] // 2)), 2, 1)

@@ -142,6 +142,7 @@ def test_its_repaired_twin_is_left_alone(name):
     assert not finding.suspects
 
 
+@pytest.mark.slow
 @given(seed=seeds)
 def test_a_saturated_unit_is_at_a_limit_for_19_examples_of_20(seed):
     rng = np.random.default_rng(seed)
@@ -267,6 +268,7 @@ def test_two_programs_are_compiled(monkeypatch):
     assert sorted(made) == ["measure", "relative"]
 
 
+@pytest.mark.slow
 def test_a_run_is_looked_into_at_its_best_state():
     fit = jr.fit(small(model=Stack()), 30, progress=False)
     broken = dataclasses.replace(
@@ -287,6 +289,7 @@ def plant(params):
     return {**params, "layer1": {**params["layer1"], "bias": bias - 1e4}}
 
 
+@pytest.mark.slow
 def test_the_report_of_a_run_has_a_chapter():
     fit = jr.fit(small(model=Stack()), 30, progress=False)
     dead = dataclasses.replace(

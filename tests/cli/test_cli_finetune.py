@@ -50,6 +50,7 @@ def tuned(encoder, tmp_path_factory):
     return home, out, said
 
 
+@pytest.mark.slow
 def test_a_folder_of_splits_is_learned_and_tested(tuned):
     _, out, said = tuned
     assert "validation: accuracy" in said
@@ -63,6 +64,7 @@ def test_a_folder_of_splits_is_learned_and_tested(tuned):
     assert {f["check"] for f in report["findings"]["J7"]} >= {"untuned", "text-truncation"}
 
 
+@pytest.mark.slow
 def test_texts_files_and_splits_are_answered(tuned, tmp_path):
     home, out, _ = tuned
     code, said, _ = run("predict", str(out), "the film was good .", "it was awful .")

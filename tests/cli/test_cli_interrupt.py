@@ -89,6 +89,7 @@ def test_a_killed_run_and_a_pre_empted_one_go_on_from_what_was_saved(tmp_path):
     assert f"{newest + 10} steps in" in done.out
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_training_says_how_to_repeat(tmp_path):
     child = process("cook", "digits", "--out", "dinner", cwd=tmp_path)
     wait_for(tmp_path / "dinner" / "run.json", child)
@@ -103,6 +104,7 @@ def test_ctrl_c_before_training_says_how_to_repeat(tmp_path):
     assert json.loads((tmp_path / "dinner" / "run.json").read_text())["status"] == "running"
 
 
+@pytest.mark.slow
 def test_files_that_grow_too_large_lose_nothing(tmp_path):
     table = write_classes(tmp_path / "t.csv")
     (tmp_path / "out").mkdir()
@@ -121,6 +123,7 @@ def test_files_that_grow_too_large_lose_nothing(tmp_path):
     assert not list((tmp_path / "out").glob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

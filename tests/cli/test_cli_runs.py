@@ -37,6 +37,7 @@ def lines_of(result) -> list[dict]:
     return [json.loads(line) for line in result.out.splitlines()]
 
 
+@pytest.mark.slow
 def test_predictions_of_classes_are_those_of_the_same_training_in_python(tmp_path):
     table = write_classes(tmp_path / "t.csv")
     assert jrecipe("fit", table, *SMALL, "--out", "run", "--monitor").code == 0
@@ -77,6 +78,7 @@ def test_predicted_numbers_are_in_the_units_of_the_table(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_pictures_are_predicted_as_files_and_as_a_split(tmp_path):
     assert jrecipe("fit", "digits", "--network", "linear", "--steps", 300).code == 0
     found = lines_of(jrecipe("predict", "runs/digits", "--split", "val", "--json"))
@@ -94,6 +96,7 @@ def test_pictures_are_predicted_as_files_and_as_a_split(tmp_path):
     assert "none.npy does not exist" in refused.err
 
 
+@pytest.mark.slow
 def test_a_task_of_ones_own_is_trained_and_predicts_arrays(tmp_path):
     file = write_task(tmp_path / "mine.py")
     result = jrecipe("fit", "mine.py:task", "--steps", 20, "--quiet")
@@ -118,6 +121,7 @@ def test_a_task_of_ones_own_is_trained_and_predicts_arrays(tmp_path):
     assert "mine.py does not exist" in gone.err
 
 
+@pytest.mark.slow
 def test_runs_of_one_name_are_numbered_and_never_overwritten(tmp_path):
     table = write_classes(tmp_path / "t.csv")
     for folder in ("runs/t", "runs/t-2"):
@@ -277,6 +281,7 @@ def test_a_batch_shared_by_virtual_devices_trains_as_on_one(tmp_path):
     assert "devices=5, which do not divide batch_size=16" in result.err
 
 
+@pytest.mark.slow
 def test_fit_computes_in_the_precision_that_is_asked_for(tmp_path):
     write_classes(tmp_path / "t.csv")
     command = ("fit", "t.csv", "--network", "linear", "--steps", 20)
@@ -294,6 +299,7 @@ def test_fit_computes_in_the_precision_that_is_asked_for(tmp_path):
     assert "--precision" in other.err
 
 
+@pytest.mark.slow
 def test_fit_says_where_memory_cannot_be_kept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("jrecipe.train.keep_memory", lambda: False)

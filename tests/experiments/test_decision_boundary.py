@@ -22,6 +22,7 @@ def states():
     return {each.state.name: each for each in reached}
 
 
+@pytest.mark.slow
 def test_before_training_the_network_guesses(states):
     random = states["random"]
     assert 0.3 < random.train < 0.7
@@ -97,6 +98,7 @@ def test_the_picture_shows_every_state_and_is_small(states, tmp_path):
     assert imread(tmp_path / "picture.png").shape[1] == 880
 
 
+@pytest.mark.slow
 def test_the_command_writes_table_numbers_and_picture(monkeypatch, tmp_path, capsys):
     random = experiment.STATES[:1]
     monkeypatch.setattr(experiment, "STATES", random)

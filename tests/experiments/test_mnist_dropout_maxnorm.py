@@ -101,6 +101,7 @@ def test_hidden_units_are_tanh(splits):
     np.testing.assert_allclose(net.apply(params, x), out, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_limit_holds_and_only_where_it_is_asked_for(splits):
     free, held, loose = (
         experiment.train_arm(arm, experiment.task_of(arm, splits, SMOKE, limit), SMOKE, [0, 1])
@@ -159,6 +160,7 @@ def test_means_gaps_and_intervals_are_those_of_the_runs():
     assert "| +16.67 (" in lines[3]
 
 
+@pytest.mark.slow
 def test_the_command_writes_table_numbers_and_picture(folder, tmp_path, monkeypatch, capsys):
     said = ["--data", str(folder), "--scale", "smoke", "--seeds", "2", "--limit", "0.7"]
     monkeypatch.setattr(sys, "argv", ["experiment", *said, "--out", str(tmp_path)])

@@ -20,6 +20,7 @@ def test_names_and_causes_are_documented():
         assert set(fault.components) <= set(COMPONENTS), fault.name
 
 
+@pytest.mark.slow
 def test_all_build_and_a_seed_decides_the_data():
     for fault in UNSEEN:
         for task in (fault.twin(1), *(fault.build(1, strength) for strength in STRENGTHS)):

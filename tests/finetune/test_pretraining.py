@@ -87,6 +87,7 @@ def test_every_text_stands_once_in_training_or_in_validation():
     assert len(task.val) == len(task.val.rows)
 
 
+@pytest.mark.slow
 def test_validation_is_the_same_each_time_and_training_is_not():
     one, again, other = bert_task(), bert_task(), bert_task(seed=1)
     rows = np.arange(5)
@@ -167,6 +168,7 @@ def test_the_trained_body_is_taken_over_to_the_bit_and_through_a_folder(tmp_path
     np.testing.assert_array_equal(more.val.take(np.arange(2))[1], task.val.take(np.arange(2))[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"gated": True, "tied": False, "decoder_depth": 2}])
 def test_a_t5_is_written_and_read_again(changes, tmp_path):
     words = words_of("unigram")

@@ -71,6 +71,7 @@ def test_another_encoder_is_refused(tmp_path):
         model.init(jax.random.key(0), texts())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["relu_tied", "gated_untied"])
 def test_a_whole_t5_starts_as_loaded_its_last_layer_too(name, tmp_path):
     module, params = small_t5(name)

@@ -87,6 +87,7 @@ def test_each_layer_learns_at_its_share_of_the_rate_above():
         assert share == pytest.approx(0.5 ** depth[part], rel=0.02), name
 
 
+@pytest.mark.slow
 def test_the_rate_warms_up_and_falls_to_zero():
     tx = strategy("full", NET, PARAMS, steps=10, rate=1.0, warm_up=0.2, weight_decay=0.0).optimizer
     state, sizes = tx.init(PARAMS), []
@@ -139,6 +140,7 @@ def test_a_gradual_run_is_resumed_to_the_bit(tmp_path):
         np.testing.assert_array_equal(leaf, flat(resumed.state.params)[name])
 
 
+@pytest.mark.slow
 def test_what_is_exported_is_the_plain_network():
     chosen = strategy("lora", NET, PARAMS, steps=5, rank=2)
     params = chosen.model.init(jax.random.key(0), TEXT)[0]

@@ -70,6 +70,7 @@ def test_a_folder_answers_as_the_network_that_was_saved(all_tuned, name, tmp_pat
     assert finetune.load_pretrained(tmp_path / "kept").module == predictor.found.module
 
 
+@pytest.mark.slow
 def test_answers_do_not_look_at_what_is_right(all_tuned):
     predictor = all_tuned("classify").predictor
     rows = reviews(6, 3)
@@ -154,6 +155,7 @@ def test_folders_that_cannot_be_are_refused(all_tuned, found, tmp_path):
         finetune.load_finetuned(kept)
 
 
+@pytest.mark.slow
 def test_texts_of_several_lengths_are_tagged_by_both_heads(found):
     rows = [{"tokens": r["tokens"] * (1 + i % 4), "tags": r["tags"] * (1 + i % 4)} for i, r in
             enumerate(tweets(24))]  # fmt: skip

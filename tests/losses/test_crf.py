@@ -45,6 +45,7 @@ def draw(seed: int, transitions: float = 1.0):
     return outputs, np.where(mask, rng.integers(0, K, (B, W)), -1).astype(np.int32)
 
 
+@pytest.mark.slow
 @given(seed=seeds)
 def test_without_transitions_it_is_the_token_cross_entropy(seed):
     outputs, tags = draw(seed, transitions=0.0)

@@ -41,6 +41,7 @@ def test_the_value_is_the_mean_of_start_and_end(seed):
     np.testing.assert_allclose(value, reference(logits, spans), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_half_precision_is_scored_in_float32_and_gradients_stay_finite():
     logits, spans = draw(0)
     half = jnp.asarray(logits, jnp.bfloat16)

@@ -39,6 +39,7 @@ def test_outputs_are_the_scaled_sum_of_the_copies_each_with_its_own_noise(train)
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_copies_start_different_and_their_sum_as_spread_out_as_one():
     one = plain()
     params = copies(one, 64).init(jax.random.key(0), INPUTS)[0]

@@ -54,6 +54,7 @@ def test_the_head_is_that_of_bert():
     np.testing.assert_allclose(logits, want, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_embedding_is_the_last_layer_and_learns_from_both():
     model, params = start()
     row = 0  # a token that the text below does not hold: only as an answer does it matter
@@ -69,6 +70,7 @@ def test_the_embedding_is_the_last_layer_and_learns_from_both():
     assert not np.asarray(gradient)[unused].any()
 
 
+@pytest.mark.slow
 def test_the_loss_at_the_start_is_that_of_the_uninformed():
     wide = Bert(997, width=64, depth=2, heads=2, hidden=64, length=9)
     model, params = start(wide)

@@ -22,6 +22,7 @@ def slope(model, inputs):
     return jax.jit(jax.value_and_grad(loss, has_aux=True))
 
 
+@pytest.mark.slow
 def test_losses_gradients_and_statistics_are_those_of_the_network():
     plain = as_model(LinenNet())
     params, state = plain.init(jax.random.key(0), INPUTS)

@@ -46,6 +46,7 @@ def dinner(small_effort, tmp_path_factory):
     return cooked, out, said
 
 
+@pytest.mark.slow
 def test_every_stage_b_item_is_judged(dinner):
     report = dinner[0].report
     assert report.ok, str(report)
@@ -54,6 +55,7 @@ def test_every_stage_b_item_is_judged(dinner):
     assert items >= {"A1", "A2", "A3", *(f"B{i}" for i in range(1, 14))}
 
 
+@pytest.mark.slow
 def test_the_test_split_is_scored_once_at_the_end(dinner):
     report = dinner[0].report
     assert report.test["n"] == len(iris().test)
@@ -61,6 +63,7 @@ def test_the_test_split_is_scored_once_at_the_end(dinner):
     assert report.sections[-1].title == "The test split, once"
 
 
+@pytest.mark.slow
 def test_the_story_names_the_stages_in_order(dinner):
     titles = [section.title for section in dinner[0].report.sections]
     order = ["The data", "Skeleton and baselines", "Overfit", "Regularise"]
@@ -69,6 +72,7 @@ def test_the_story_names_the_stages_in_order(dinner):
     assert any("Overfit" in line for line in dinner[2])
 
 
+@pytest.mark.slow
 def test_the_run_leaves_a_checkpoint_and_a_history(dinner):
     out = dinner[1]
     assert jr.train.checkpoint_steps(out / "checkpoints")[-1] == 120
@@ -76,6 +80,7 @@ def test_the_run_leaves_a_checkpoint_and_a_history(dinner):
     assert rows[-1]["step"] == 120
 
 
+@pytest.mark.slow
 def test_the_report_saves_itself(dinner, tmp_path):
     dinner[0].report.save(tmp_path)
     stored = json.loads((tmp_path / "report.json").read_text())

@@ -82,6 +82,7 @@ def pictures(n: int, side: int) -> Splits:
     return Splits("pictures", *parts, "classes", ("black", "white"))
 
 
+@pytest.mark.slow
 def test_a_network_that_is_too_much_work_begins_smaller():
     dish, said = lightened(dish_of(pictures(30_000, 28)))
     assert dish.plan.width < 32
@@ -100,6 +101,7 @@ def test_the_network_of_a_user_stays(task):
     assert said == ()
 
 
+@pytest.mark.slow
 def test_where_work_is_short_little_is_tried_and_the_rate_falls():
     dish = dish_of(pictures(100, 28))
     names = [rung.name for rung in dish.rungs(50, bounded=True)]

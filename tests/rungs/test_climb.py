@@ -106,6 +106,7 @@ def test_a_ladder_resumes_and_does_not_train_again(tmp_path, climbed, monkeypatc
         jr.ladder(base(), [BLIND], steps=STEPS, out=tmp_path, resume=True, progress=None)
 
 
+@pytest.mark.slow
 def test_what_changes_nothing_in_effect_is_undecided_and_not_kept():
     idle = Rung(name="idle", change=lambda task: task.replace(label_noise=0.1))
     found = jr.ladder(base(), [idle], steps=4, seeds=2, progress=None)
@@ -114,6 +115,7 @@ def test_what_changes_nothing_in_effect_is_undecided_and_not_kept():
     assert found.task.label_noise is None
 
 
+@pytest.mark.slow
 def test_all_are_built_upon_where_that_is_asked():
     longer = [Rung(name=name, steps=2) for name in ("longer", "longer still")]
     found = jr.ladder(base(), [BLIND, *longer], steps=2, seeds=1, keep="all", progress=None)
@@ -173,6 +175,7 @@ def seen() -> jr.Task:
     )
 
 
+@pytest.mark.slow
 def test_small_pictures_first_go_on_with_the_same_weights():
     task, rung = seen(), jr.rungs.progressive(4, share=0.5)
     got = train_rung(task, rung, 8, (3,))

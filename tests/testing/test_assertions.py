@@ -99,6 +99,7 @@ def test_frozen_parameters_and_all_others():
         testing.assert_frozen(task(), ("nose/*",))
 
 
+@pytest.mark.slow
 def test_resuming_is_equivalent_and_a_counter_outside_the_state_is_not():
     testing.assert_resume_equivalent(task(), steps=4, stop=2)
     own = jr.train.reference_trainer(task())
@@ -167,6 +168,7 @@ def test_strategies_draw_what_they_say(batch, rate):
     assert 1e-5 <= rate <= 1e-1
 
 
+@pytest.mark.slow
 @given(strategies.models(3), strategies.optimizers(), strategies.keys())
 def test_drawn_networks_train(model, optimizer, key):
     trained = task(model=model, optimizer=optimizer, train=TRAIN, val=TRAIN)

@@ -17,6 +17,7 @@ def run(folder, *arguments, inputs="inputs"):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_no_test_file_is_needed(tmp_path):
     result = run(tmp_path, "--jrecipe", "my_task.py:task", "-vv")
     assert result.returncode == 0, result.stdout + result.stderr

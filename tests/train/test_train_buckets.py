@@ -65,6 +65,7 @@ def test_a_part_of_a_source_keeps_its_lengths():
     assert SomeRows(jr.data.as_source(([1, 2], [1, 2])), np.array([0])).buckets is None
 
 
+@pytest.mark.slow
 def test_seeds_run_one_after_another_and_as_one_program_are_refused():
     task = text_task()
     runs = fit_seeds(task, 4, (0, 1), looks=2)
@@ -92,6 +93,7 @@ def test_a_large_source_is_not_read_whole():
     assert read(texts(9, 0))[0]["ids"].shape[0] == 9
 
 
+@pytest.mark.slow
 def test_the_other_readers_of_the_training_split_take_lengths_too(tmp_path):
     task = text_task()
     got = jr.fit(task, 6, monitor=True, accumulate=2)

@@ -102,6 +102,7 @@ def test_early_stopping_restores_the_best(seed):
     assert_identical(run.best, fit(seed, run.best_step).state)
 
 
+@pytest.mark.slow
 def test_patience_has_to_run_out():
     endless, stopped = fit(patience=None, steps=30), fit(patience=100, steps=30)
     assert (endless.steps, endless.stopped) == (stopped.steps, stopped.stopped) == (30, "")

@@ -56,6 +56,7 @@ def test_a_foreign_run_stops_saves_and_resumes_between_evaluations(tmp_path, num
     assert resumed.history.rows == whole.history.rows
 
 
+@pytest.mark.slow
 def test_a_run_of_the_reference_trainer_stops_and_resumes(tmp_path):
     class Pressing(Remote):
         """Presses Ctrl-C at the third batch."""

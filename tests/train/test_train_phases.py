@@ -102,6 +102,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(tmp_path, stop, strea
     np.testing.assert_array_equal(whole.history["loss"], resumed.history["loss"])
 
 
+@pytest.mark.slow
 def test_the_best_state_of_an_early_phase_outlives_a_later_one_and_a_resume(tmp_path):
     # The loss rises as soon as the second phase begins, with a rate that is far too large.
     rate = optax.join_schedules([optax.constant_schedule(1e-2), optax.constant_schedule(30.0)], [4])
@@ -146,6 +147,7 @@ def test_adam_by_leaf_is_adam_where_all_begin_together():
         assert_close(got, expected)
 
 
+@pytest.mark.slow
 def test_a_leaf_that_joins_late_begins_as_one_that_joins_first_only_if_it_has_its_own_count():
     def first_step(scaler) -> float:
         tx = optax.chain(scaler, optax.scale(-1e-3))
@@ -158,6 +160,7 @@ def test_a_leaf_that_joins_late_begins_as_one_that_joins_first_only_if_it_has_it
     assert first_step(optax.scale_by_adam()) == pytest.approx(1e-3 * shared, rel=0.01)
 
 
+@pytest.mark.slow
 def test_an_average_of_weights_counts_the_frozen_value_of_what_joins_late():
     task = task_of(optimizer=optax.chain(optax.sgd(1e-2), ema(0.9)))
     state = jr.fit(task, 4).state  # at the boundary, in the shape of the second phase
@@ -179,6 +182,7 @@ def test_the_reference_trainer_steps_over_boundaries_as_fit_does():
         jax.jit(trainer.step)(state, batch_of(16), jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_other_trainings_know_phases_or_refuse_them():
     task = task_of()
     assert jr.fit(task, 10, monitor=True, accumulate=2).monitor.looks

@@ -83,6 +83,7 @@ def test_bfloat16_is_summed_in_float32():
     assert float(error) < 0.03
 
 
+@pytest.mark.slow
 @given(seed=SEEDS)
 def test_max_pooling_is_equal_to_the_bit_also_in_ties_and_nan(seed):
     x = jnp.round(normal(seed, 4, 6, 8, 3))  # many ties

@@ -95,6 +95,7 @@ def test_every_file_of_the_newest_checkpoint_may_be_damaged(tmp_path, whole, har
     gc.collect()  # a read that was dropped half-way would complain here
 
 
+@pytest.mark.slow
 def test_a_value_that_changed_on_disk_is_noticed(tmp_path, whole):
     """Also where the files are whole ones: those of another run."""
     jr.fit(TASK, 16, out=tmp_path, **OPTIONS)
@@ -127,6 +128,7 @@ def test_a_damaged_best_state_is_named_and_found_anew(tmp_path):
     assert rest.best_step in (16, 24)
 
 
+@pytest.mark.slow
 def test_training_goes_on_while_the_disk_is_full(tmp_path, whole, monkeypatch):
     room, calls = saver.save_checkpoint, []
 
