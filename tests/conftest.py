@@ -45,7 +45,7 @@ hypothesis.settings.register_profile("dev", max_examples=10, **_QUICK)
 hypothesis.settings.register_profile("ci", max_examples=10, derandomize=True, **_QUICK)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
-# Of the many cases of these files the default run takes every n-th; `-m exhaustive` takes the others.
+# Of the many cases of these files the default run takes every n-th, `-m exhaustive` the others.
 _THIN = {
     "test_augment_contract.py": 6,
     "test_augment_errors.py": 2,

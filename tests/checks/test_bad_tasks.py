@@ -177,6 +177,7 @@ def test_the_order_of_the_checks_changes_nothing(order):
     jax.tree.map(np.testing.assert_array_equal, before, after)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @settings(max_examples=3)
 @given(st.permutations(CHECKS), st.integers(0, 9))

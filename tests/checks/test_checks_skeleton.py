@@ -1,7 +1,7 @@
 """The skeleton checks on whole programs: silent on healthy ones, the right cause on planted faults.
 
-The default run takes a few programs from each kind; `-m 'slow or exhaustive'` takes all of them, in as many
-seeds as JRECIPE_SEEDS says (1).
+The default run takes a few programs from each kind; `-m 'slow or exhaustive'` takes all of them, in
+as many seeds as JRECIPE_SEEDS says (1).
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def test_planted_faults_are_named(name):
     assert_caught(name, 0, alone=True)
 
 
+@pytest.mark.exhaustive
 @SLOW
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", list(programs.HEALTHY)[::STRIDE])
@@ -71,6 +72,7 @@ def test_every_healthy_program_raises_no_alarm(name, seed):
     assert_silent(name, seed)
 
 
+@pytest.mark.exhaustive
 @SLOW
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", list(programs.FAULTS)[::STRIDE])

@@ -105,6 +105,7 @@ def test_words_of_a_columns_file_are_tagged(encoder, tmp_path):
     assert said.split("\t")[1].strip() == "B-PER, O, O, B-LOC, O"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_question_and_a_passage_are_two_texts(encoder, tmp_path):
     data, out = write_lines(tmp_path / "asked.jsonl", questions(64)), str(tmp_path / "run")

@@ -56,6 +56,7 @@ def test_to_join_needs_a_folder_and_others(tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_sigterm_to_one_saves_and_ends_all_and_one_process_goes_on(tmp_path):
     write_classes(tmp_path / "t.csv")

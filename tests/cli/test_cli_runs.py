@@ -37,6 +37,7 @@ def lines_of(result) -> list[dict]:
     return [json.loads(line) for line in result.out.splitlines()]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_predictions_of_classes_are_those_of_the_same_training_in_python(tmp_path):
     table = write_classes(tmp_path / "t.csv")
@@ -61,6 +62,7 @@ def test_predictions_of_classes_are_those_of_the_same_training_in_python(tmp_pat
     ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_predicted_numbers_are_in_the_units_of_the_table(tmp_path):
     table = write_numbers(tmp_path / "t.csv")
@@ -250,6 +252,7 @@ task = make(model=None, trainer=trainer)
     assert "no trained network yet" in jrecipe("predict", "runs/mine", "--split", "val").err
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_cook_digits(tmp_path):
     done = finish(process("cook", "digits", "--out", "dinner", cwd=tmp_path), seconds=900)
@@ -265,6 +268,7 @@ def test_cook_digits(tmp_path):
     np.testing.assert_allclose(right, report["test"]["accuracy"], atol=1e-9)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_batch_shared_by_virtual_devices_trains_as_on_one(tmp_path):
     table = write_classes(tmp_path / "t.csv")

@@ -277,6 +277,7 @@ def test_without_a_gpu_nothing_is_measured():
     assert (done.returncode, done.stdout) == (2, "no GPU at hand: not measured\n")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_tiny_net_learns_colours_and_nothing_from_noise():
     y = np.arange(640, dtype=np.int32) % 3

@@ -59,6 +59,7 @@ def script(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_smoke_run_ends_well():
     done = script("--smoke", "--rounds", "1")

@@ -101,6 +101,7 @@ def test_hidden_units_are_tanh(splits):
     np.testing.assert_allclose(net.apply(params, x), out, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_limit_holds_and_only_where_it_is_asked_for(splits):
     free, held, loose = (

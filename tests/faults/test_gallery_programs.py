@@ -293,6 +293,7 @@ def test_schedules_end_within_a_few_epochs() -> None:
     assert late_update(twin, 100) > 0.5 * late_update(twin, 1)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_steps_of_the_users_own_break_what_they_say() -> None:
     """One compiled step each; the repaired loops do none of this."""

@@ -32,6 +32,7 @@ def test_all_build_and_a_seed_decides_the_data():
         assert not all(np.array_equal(a, b) for a, b in pairs), program.name
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("program", UNSEEN_HEALTHY[::4], ids=lambda program: program.name)

@@ -115,6 +115,7 @@ def test_the_task_is_understood_and_begins_uninformed(make):
     assert "elk" in " ".join(task.decode(inputs))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_it_learns_an_order_and_not_one_that_is_not_there():
     task = bert_task()
@@ -132,6 +133,7 @@ def test_it_learns_an_order_and_not_one_that_is_not_there():
     assert loss_of(wrong, 130) > 0.95 * entropy
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_t5_learns_to_write_what_was_cut_out():
     task = t5_task()

@@ -72,6 +72,7 @@ def test_what_a_strategy_freezes_stays_to_the_bit_and_the_rest_moves(name, optio
     assert parts_that_moved(*fitted(name, rate=1e-2, **options)) == moved
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_each_layer_learns_at_its_share_of_the_rate_above():
     plain = {"scaler": optax.identity(), "clip": None, "weight_decay": 0.0, "warm_up": 0.0}
@@ -121,6 +122,7 @@ def test_gradual_phases_go_down_from_the_head_and_each_freezes_a_part_of_the_las
         gradual_phases(PARAMS, 60, phases=4)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_gradual_run_is_resumed_to_the_bit(tmp_path):
     chosen = strategy("gradual", NET, PARAMS, steps=8, rate=1e-2, phase_steps=2, decay=0.8)

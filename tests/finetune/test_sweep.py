@@ -11,6 +11,7 @@ from jrecipe import finetune
 from jrecipe.finetune.rows import as_rows
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_rate_that_learns_is_taken_and_the_others_are_shown(tmp_path):
     found = finetune.load_pretrained(write_small_encoder(tmp_path / "encoder"))

@@ -100,6 +100,7 @@ def test_a_run_that_is_resumed_is_the_run_without_a_break(found, tmp_path):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
+@pytest.mark.exhaustive
 @slow
 def test_from_random_weights_nothing_of_the_encoder_is_kept(found):
     plan = dataclasses.replace(PLAN, scratch=True, epochs=1, rate=1e-9)

@@ -71,6 +71,7 @@ def test_a_seed_repeats():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_digits_that_it_makes_are_read_as_such():
     from sklearn.linear_model import LogisticRegression

@@ -48,6 +48,7 @@ def inputs_of(rng):
     }
 
 
+@pytest.mark.exhaustive
 @variants
 @given(seed=seeds)
 def test_padding_of_what_is_read_changes_nothing(name, seed):

@@ -89,6 +89,7 @@ def test_the_report_saves_itself(dinner, tmp_path):
     assert "Confusion" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.exhaustive
 def test_where_work_is_short_the_final_rate_falls_and_the_story_says_so(monkeypatch):
     short = effort.Effort(rung=20, final=60, seeds=(1, 2), bounded=True)
     for module in (cooked, effort, stages):

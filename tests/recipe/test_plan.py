@@ -148,6 +148,7 @@ SERIES = splits_of(
 TOKENS = splits_of(RNG.integers(0, 9, (64, 5)), np.arange(64) % 3, "classes", "abc")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("splits", "plan"),
     [

@@ -37,6 +37,7 @@ def test_a_failure_shows_the_evidence_and_the_command(tmp_path):
     assert "site-packages" not in result.stdout
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_beside_tests_of_ones_own(tmp_path):
     (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")

@@ -58,6 +58,7 @@ def test_a_run_stops_before_the_update_and_names_the_row(tmp_path, value):
     assert set(kept.files) == {"rows", "inputs", "targets['label']", "targets['bad']"}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_stopped_run_can_go_on_from_its_last_good_state(tmp_path):
     stopped = jr.fit(poisoned(), 40, out=tmp_path)

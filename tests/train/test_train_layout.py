@@ -175,12 +175,14 @@ def on_eight(script: str, *args: object) -> str:
     return run.stdout
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_eight_devices_train_as_one():
     """Dropout, augmentation, BatchNorm and a convolution, on a mesh of eight."""
     assert on_eight(EQUAL).endswith("equal\n")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_twenty_thousand_steps_with_evaluations_and_checkpoints_between_never_hang(tmp_path):
     """A call per update (a convolution): XLA deadlocks if another program begins meanwhile."""

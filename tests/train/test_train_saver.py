@@ -213,7 +213,9 @@ def killed_again_and_again(folder: Path, steps: int, kills: int, rng: random.Ran
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("steps", "kills"), [(400, 3), (3000, 50)])
+@pytest.mark.parametrize(
+    ("steps", "kills"), [(400, 3), pytest.param(3000, 50, marks=pytest.mark.exhaustive)]
+)
 def test_a_run_that_is_killed_again_and_again_ends_with_the_bits_of_a_quiet_one(
     tmp_path, steps, kills
 ):
