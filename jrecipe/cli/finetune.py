@@ -24,6 +24,13 @@ _KINDS = ("classify", "tag", "answer", "similar", "summarise")
 _STRATEGIES = ("full", "head", "freeze-first", "gradual", "discriminative", "lora", "auto")
 
 
+def _existing(context: click.Context, parameter: click.Parameter, data: str) -> str:
+    """Refuses the path of nothing; sets of TensorFlow Datasets are looked up later."""
+    if not data.startswith("tfds:"):
+        click.Path(exists=True).convert(data, parameter, context)
+    return data
+
+
 @click.command(
     epilog=options.examples(
         "jrecipe finetune classify reviews.csv --encoder weights/minilm",
@@ -34,7 +41,7 @@ _STRATEGIES = ("full", "head", "freeze-first", "gradual", "discriminative", "lor
 )
 @options.together(
     click.argument("kind", type=click.Choice(_KINDS), metavar="TASK"),
-    click.argument("data", type=click.Path(exists=True), metavar="DATA"),
+    click.argument("data", metavar="DATA", callback=_existing),
     click.option(
         "--encoder",
         required=True,
@@ -94,6 +101,7 @@ _STRATEGIES = ("full", "head", "freeze-first", "gradual", "discriminative", "lor
     click.option(
         "--scratch", is_flag=True, help="Start from random weights, to see what they are worth."
     ),
+    options.data_dir,
     options.seed,
     options.as_json,
     options.quiet,
@@ -113,6 +121,7 @@ def finetune(
     batch_size: int,
     sweep: bool,
     minutes: float,
+    data_dir: str | None,
     seed: int,
     scratch: bool,
     as_json: bool,
@@ -122,11 +131,16 @@ def finetune(
     """Fine-tune BERT, or a T5, on texts.
 
     TASK is classify, tag, answer, similar, or summarise with a T5. DATA is a file (.csv, .tsv,
-    .jsonl, CoNLL, SQuAD's .json, each also .gz), or a folder with train.*, and dev.* and test.* if
-    there are. The run's folder predicts (`jrecipe predict`), and transformers reads its encoder.
+    .jsonl, CoNLL, SQuAD's .json, each also .gz), a folder with train.*, and dev.* and test.* if
+    there are, or tfds:NAME or tfds:NAME:CONFIG. The run's folder predicts (`jrecipe predict`), and
+    transformers reads its encoder.
     """
     chosen = _kind(kind, fields)
-    name = Path(data).resolve().name.split(".")[0]
+    is_tfds = data.startswith("tfds:")
+    place = data if is_tfds else str(Path(data).resolve())
+    name = (
+        data[5:].replace(":", "-").replace("/", "-") if is_tfds else Path(place).name.split(".")[0]
+    )
     folder = choose_folder(name, out, resume)
     from jrecipe import finetune as tools
     from jrecipe.train import keep_memory
@@ -144,7 +158,8 @@ def finetune(
         "kind": "finetune",
         "status": "running",
         "command": command_for(arguments, folder),
-        "place": str(Path(data).resolve()),
+        "place": place,
+        "data_dir": data_dir,
         "seed": seed,
         "options": {
             "task": kind,
@@ -160,7 +175,7 @@ def finetune(
         say.briefly(f"Load {encoder}")
         found = tools.load_pretrained(encoder)
         say.briefly(f"Read {data}")
-        splits = tools.read_splits(data, seed=seed)
+        splits = tools.read_splits(data, seed=seed, data_dir=data_dir)
         with claimed(folder, record, resume=resume), warnings_as_lines():
             try:
                 tried = None

@@ -62,7 +62,7 @@ def _of(given: Sequence[str], kind: Kind) -> list[tuple[str, Mapping[str, Any]]]
 
 def _of_split(run: str, split: str) -> list[tuple[str, Mapping[str, Any]]]:
     record = read_record(run)
-    splits = read_splits(record["place"], seed=record["seed"])
+    splits = read_splits(record["place"], seed=record["seed"], data_dir=record.get("data_dir"))
     if split not in splits:
         raise TaskError(f"--split {split}: the data has none; there are {', '.join(splits)}.")
     return [(f"{split}[{row}]", made) for row, made in enumerate(splits[split])]

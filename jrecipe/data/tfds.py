@@ -49,15 +49,8 @@ def load_tfds(
     """
     import tensorflow_datasets as tfds
 
-    builder = _prepared(name, data_dir)
-    sources = builder.as_data_source()
-    chosen = {
-        split: next((sources[word] for word in words if word in sources), None)
-        for split, words in _SPLITS.items()
-    }
-    found = {split: source for split, source in chosen.items() if source is not None}
-    if "train" not in found:
-        raise TaskError(f"tfds:{name} has no train split; it has {', '.join(map(repr, sources))}.")
+    builder, sources, word = open_tfds(name, data_dir)
+    found = {split: sources[called] for split, called in word.items()}
     features = dict(sorted(builder.info.features.items()))  # stored in no particular order
     goal = _target(features, builder.info.supervised_keys, target, name)
     feature = features[goal]
@@ -71,7 +64,6 @@ def load_tfds(
         if isinstance(features[other], tfds.features.Image)
     }
     labels = builder.as_data_source(decoders=skip or None)  # labels alone need no pictures
-    word = {split: next(w for w in _SPLITS[split] if w in sources) for split in found}
     raw = {
         split: (read(source), _column(labels[word[split]], goal)) for split, source in found.items()
     }
@@ -85,6 +77,33 @@ def load_tfds(
         class_names=names,
         notes=[f"{goal!r} is the target and {key} the input."],
     )
+
+
+def open_tfds(
+    name: str, data_dir: str | Path | None = None
+) -> tuple[Any, dict[str, Any], dict[str, str]]:
+    """Opens a prepared set.
+
+    Args:
+      name: as "mnist" or "glue:sst2".
+      data_dir: where the sets were prepared; by default where `tfds` puts them.
+
+    Returns:
+      its builder; its data sources by the names of tfds; and which of these is "train", and which
+      are "val" and "test", if there are such.
+
+    Raises:
+      TaskError: unknown name, a set that is not prepared, or one without training rows.
+    """
+    builder = _prepared(name, data_dir)
+    sources = dict(builder.as_data_source())
+    called = {
+        split: next((word for word in words if word in sources), None)
+        for split, words in _SPLITS.items()
+    }
+    if called["train"] is None:
+        raise TaskError(f"tfds:{name} has no train split; it has {', '.join(map(repr, sources))}.")
+    return builder, sources, {split: word for split, word in called.items() if word is not None}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -9,8 +9,10 @@ import numpy as np
 
 from jrecipe.data.order import epoch_order
 from jrecipe.finetune.rows import SUFFIXES, TextRows, read_rows
+from jrecipe.finetune.tfds_rows import read_tfds_rows
 from jrecipe.types import TaskError
 
+TFDS = "tfds:"
 _NAMES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev", "development"),
@@ -18,23 +20,32 @@ _NAMES = {
 }
 
 
-def read_splits(path: str | Path, *, seed: int = 0, val_share: float = 0.1) -> dict[str, TextRows]:
+def read_splits(
+    path: str | Path,
+    *,
+    seed: int = 0,
+    val_share: float = 0.1,
+    data_dir: str | Path | None = None,
+) -> dict[str, TextRows]:
     """Returns the rows of each split of a data set of texts.
 
     Args:
       path: a file, see `read_rows`, or a folder with `train.*` and perhaps `dev.*` (also `val.*`,
-        `valid.*`, `validation.*`) and `test.*`; each may end in `.gz`.
+        `valid.*`, `validation.*`) and `test.*`; each may end in `.gz`. Or "tfds:NAME" or
+        "tfds:NAME:CONFIG", a set that TensorFlow Datasets has prepared (see `read_tfds_rows`).
       seed: decides which rows are for validation where there is no file of them.
       val_share: their share then, in (0, 1).
+      data_dir: where tfds has its prepared sets.
 
     Returns:
       "train" and "val", and "test" if there is one.
 
     Raises:
-      TaskError: if there are no such files, or two for one split.
+      TaskError: if there are no such files or no such set, or two files for one split.
     """
-    path = Path(path)
-    if path.is_dir():
+    if is_tfds(path):
+        rows = read_tfds_rows(str(path).removeprefix(TFDS), data_dir)
+    elif (path := Path(path)).is_dir():
         files = {split: _file_of(path, split) for split in _NAMES}
         if files["train"] is None:
             names = ", ".join(sorted(p.name for p in path.iterdir())[:6]) or "nothing"
@@ -54,6 +65,11 @@ def read_splits(path: str | Path, *, seed: int = 0, val_share: float = 0.1) -> d
         rows["train"] = rows_at(whole, np.sort(order[count:]))
         rows["val"] = rows_at(whole, np.sort(order[:count]))
     return rows
+
+
+def is_tfds(path: str | Path) -> bool:
+    """Tells whether data are named as a set of TensorFlow Datasets."""
+    return str(path).startswith(TFDS)
 
 
 def rows_at(rows: TextRows, places: np.ndarray) -> TextRows:

@@ -8,6 +8,7 @@ import json
 import pytest
 from cli_runs import jrecipe as run
 from small_encoder import questions, reviews, tweets, write_small_encoder
+from tfds_sets import write_set
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +150,36 @@ def test_an_encoder_that_is_not_there_is_one_line(tmp_path):
     code, _, err = run("finetune", "classify", data, "--encoder", str(tmp_path / "none"))
     assert code == 2
     assert "hub:OWNER/NAME" in err
+
+
+@pytest.mark.parametrize("data", ["tfds:no_such_set_at_all", "no_such_file.csv"])
+def test_data_that_are_not_there_are_one_line(data, encoder, tmp_path):
+    out = tmp_path / "run"
+    code, _, err = run("finetune", "classify", data, "--encoder", encoder, "--out", str(out))
+    assert code == 2
+    assert data in err
+    assert "Traceback" not in err
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_prepared_set_is_learned_and_its_splits_are_found_again(encoder, tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    features = tfds.features
+    kinds = {"text": features.Text(), "label": features.ClassLabel(names=["bad", "good"])}
+    splits = {
+        name: [{**row, "label": int(row["label"] == "good")} for row in reviews(n, n)]
+        for name, n in (("train", 32), ("validation", 16), ("test", 8))
+    }
+    write_set(tmp_path, "tiny_reviews", kinds, splits)
+    code, said, err = run(
+        *("finetune", "classify", "tfds:tiny_reviews", "--encoder", encoder, "--json"),
+        *("--data-dir", str(tmp_path), "--epochs", "1", "--out", str(tmp_path / "run")),
+    )
+    assert code == 0, err
+    assert json.loads(said).keys() >= {"val", "test"}
+    code, said, _ = run("predict", str(tmp_path / "run"), "--split", "test")
+    assert len(said.splitlines()) == 8
 
 
 def test_a_folder_without_training_rows_says_what_to_call_them(encoder, tmp_path):
