@@ -136,6 +136,7 @@ def fine_tune(
         has one that FAILED.
     """
     plan = Plan() if plan is None else plan
+    kind.network(found.module, ())  # refuses one that does not fit before any text is read
     began = time.perf_counter()
     tokenizer = read_tokenizer(found) if tokenizer is None else tokenizer
     train_data = kind.read(train, tokenizer)

@@ -104,7 +104,7 @@ class Summarise:
         self, decided: Sequence[PyTree], data: SummaryData, tokenizer: TextTokenizer
     ) -> list[Any]:
         """Returns the texts that were written."""
-        return [{"answer": text} for text in tokenizer.decode([row.tolist() for row in decided])]
+        return [{"answer": tokenizer.decode(row)} for row in decided]
 
     def score(self, answers: Sequence[Any], data: SummaryData) -> SummaryScores:
         """Returns ROUGE, the best over the right texts of each row."""
