@@ -94,6 +94,7 @@ def test_a_few_examples_may_lie_below_the_floor_of_all():
     assert [f.verdict for f in declared(entropy, p)] == [Verdict.PASSED]
 
 
+@pytest.mark.slow
 def test_a_floor_that_is_declared_too_high_is_named():
     """All targets are sure: no examples explain a loss below the floor."""
     findings = declared(1.0, np.eye(CLASSES, dtype=np.float32)[digits()[1]])

@@ -145,6 +145,7 @@ def test_runs_of_one_name_are_numbered_and_never_overwritten(tmp_path):
     assert record["network"]["plan"]["width"] == 8
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_one_that_was_never_interrupted(tmp_path):
     table = write_classes(tmp_path / "t.csv")
     whole = ("fit", table, "--network", "linear", "--steps")

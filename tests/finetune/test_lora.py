@@ -37,6 +37,7 @@ def task_of(model: jr.Model, **changes) -> jr.Task:
     return jr.Task(**{**given, **changes})
 
 
+@pytest.mark.slow
 def test_at_first_the_outputs_are_those_of_the_network_to_the_bit():
     base, adapted = classifier(), lora(classifier(), 2)
     params, state = base.init(jax.random.key(3), TEXT)
@@ -66,6 +67,7 @@ def test_training_moves_adapters_and_head_alone_and_the_change_has_the_rank():
     assert_identical(merged["encoder"]["layer_0"]["key"], start["encoder"]["layer_0"]["key"])
 
 
+@pytest.mark.slow
 def test_merged_weights_give_the_same_outputs_without_adapters():
     model, base = lora(classifier(), 2), classifier()
     state = jr.fit(task_of(model), 6).state

@@ -45,6 +45,7 @@ def test_the_encoder_is_the_loaded_one_and_the_head_is_drawn(tmp_path):
     assert not np.array_equal(*heads)
 
 
+@pytest.mark.slow
 def test_a_task_trains_from_there_and_leaves_what_was_loaded_alone(tmp_path):
     found = load_pretrained(tiny(tmp_path))
     before = jax.tree.map(np.copy, found.params)

@@ -65,6 +65,7 @@ def test_padding_of_what_is_read_changes_nothing(name, seed):
     assert np.all(np.abs(forward(inputs | {"ids": first}) - forward(inputs)).max(-1) > 1e-5)
 
 
+@pytest.mark.slow
 @variants
 @given(seed=seeds)
 def test_no_output_sees_its_target(name, seed):
@@ -172,6 +173,7 @@ def _leaves(tree):
     return jax.tree_util.tree_flatten_with_path(tree)[0]
 
 
+@pytest.mark.slow
 def test_an_untrained_network_is_an_uninformed_one():
     inputs = inputs_of(generator(0))
     untied = T5(WORDS, **SMALL, tied=False)

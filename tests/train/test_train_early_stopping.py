@@ -85,6 +85,7 @@ def fit(seed=0, steps=60, **options) -> jr.Fit:
 whole = functools.cache(fit)
 
 
+@pytest.mark.slow
 @settings(max_examples=2)
 @given(seed=seeds)
 def test_early_stopping_restores_the_best(seed):

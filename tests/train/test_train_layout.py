@@ -78,6 +78,7 @@ def test_parameters_are_cut_where_they_can_be():
     assert all(jax.tree.leaves(as_placed))  # after the updates as before them
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [JIT, SHARDED, PMAP, {}], ids=["jit", "sharded", "pmap", "one"])
 def test_a_run_goes_on_with_another_number_of_devices(tmp_path, options):
     whole = jr.fit(small(), 20, eval_every=5)
