@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import tempfile
@@ -24,15 +23,10 @@ if jax.__version_info__ < (0, 11):  # halves the time to compile; later versions
     else:
         os.environ["XLA_FLAGS"] = _flags
 
-# Many tests compile the same programs, the other workers and the started processes among them: what
-# one compiled the others read from a folder that lasts as long as this run.
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    _compiled = tempfile.mkdtemp(prefix="jrecipe-tests-")
-    atexit.register(shutil.rmtree, _compiled, ignore_errors=True)
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
-jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+# Many tests compile the same programs: each worker keeps those it compiled as long as it runs. The
+# folder is no one else's, since JAX writes it in place: another process could read half a program.
+_COMPILED = tempfile.mkdtemp(prefix="jrecipe-tests-")
+jax.config.update("jax_compilation_cache_dir", _COMPILED)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
@@ -52,6 +46,7 @@ _THIN = {
     "test_augment_pixels.py": 2,
     "test_augmentation_aligned.py": 5,
     "test_bad_tasks.py": 20,
+    "test_benchmarks.py": 2,
     "test_checks_skeleton.py": 3,
     "test_contract.py": 2,
     "test_copies.py": 2,
@@ -75,6 +70,7 @@ _THIN = {
     "test_reference_step.py": 28,
     "test_sequences.py": 2,
     "test_shortcuts.py": 6,
+    "test_strategies_of_layers.py": 4,
     "test_train_blow_up.py": 2,
     "test_train_buckets.py": 2,
     "test_train_early_stopping.py": 2,
@@ -86,9 +82,15 @@ _THIN = {
     "test_train_loss_scaling.py": 2,
     "test_train_phases.py": 4,
     "test_train_quick_on_cpu.py": 2,
+    "test_train_saver.py": 3,
     "test_train_step.py": 2,
     "test_zoo.py": 6,
 }
+
+
+def pytest_unconfigure() -> None:
+    """Removes what was compiled."""
+    shutil.rmtree(_COMPILED, ignore_errors=True)
 
 
 @pytest.hookimpl(tryfirst=True)

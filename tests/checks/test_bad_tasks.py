@@ -166,6 +166,7 @@ def test_a_broken_task_becomes_findings(name):
         assert {suspect.component for suspect in raised} == {COMPONENTS[name]}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @settings(max_examples=2)
 @given(st.permutations(CHECKS))

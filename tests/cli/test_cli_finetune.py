@@ -93,6 +93,7 @@ def test_a_run_goes_on_where_it_was(tuned, encoder):
     assert "test: accuracy" in said
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_words_of_a_columns_file_are_tagged(encoder, tmp_path):
     data, out = write_columns(tmp_path / "names.conll", tweets(128)), str(tmp_path / "run")

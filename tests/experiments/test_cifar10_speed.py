@@ -261,6 +261,7 @@ def script(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=EXPERIMENTS, env=env, capture_output=True, text=True)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_smoke_run_ends_well(tmp_path):
     write_folder(tmp_path)

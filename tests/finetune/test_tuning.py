@@ -79,6 +79,7 @@ def test_answers_do_not_look_at_what_is_right(all_tuned):
     assert predictor.answers(blind) == predictor.answers(rows) == predictor.answers(flipped)
 
 
+@pytest.mark.exhaustive
 @slow
 def test_a_run_that_is_resumed_is_the_run_without_a_break(found, tmp_path):
     whole = tuned(found, "classify", rows=64)
@@ -156,6 +157,7 @@ def test_folders_that_cannot_be_are_refused(all_tuned, found, tmp_path):
         finetune.load_finetuned(kept)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_texts_of_several_lengths_are_tagged_by_both_heads(found):
     rows = [{"tokens": r["tokens"] * (1 + i % 4), "tags": r["tags"] * (1 + i % 4)} for i, r in

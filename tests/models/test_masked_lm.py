@@ -55,6 +55,7 @@ def test_the_head_is_that_of_bert():
     np.testing.assert_allclose(logits, want, atol=1e-4)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_embedding_is_the_last_layer_and_learns_from_both():
     model, params = start()

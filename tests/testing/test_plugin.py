@@ -17,6 +17,7 @@ def run(folder, *arguments, inputs="inputs"):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_no_test_file_is_needed(tmp_path):
     result = run(tmp_path, "--jrecipe", "my_task.py:task", "-vv")
@@ -25,6 +26,7 @@ def test_no_test_file_is_needed(tmp_path):
     assert "FAILED" not in result.stdout
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_failure_shows_the_evidence_and_the_command(tmp_path):
     result = run(

@@ -39,6 +39,7 @@ def test_every_arm_equals_its_own_fit(arms):
         np.testing.assert_allclose(arms.train_end[i], end, rtol=1e-4)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_convolutions_are_stepped_on_a_cpu_by_one_program_and_equal_their_own_fits():
     (x, y), (val_x, val_y) = pictures(60, 1), pictures(20, 2)
