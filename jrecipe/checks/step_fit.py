@@ -23,6 +23,7 @@ ADAMS = (
     (0.0, 0.99),
 )
 EXACT, NEARLY = 5e-3, 0.05  # share of a movement that may stay unexplained
+_APART = 1e-3  # share of the parameters that past gradients have to leave unexplained
 _EPSILON = 1e-8
 
 
@@ -33,8 +34,8 @@ class Fit:
     Attributes:
       misfit: largest share of a movement that stays unexplained, rounding taken off.
       factors: of each update: its movement, in units of the one that was expected.
-      decay: of each update: how much the parameters themselves enter, relative to the gradient;
-        positive if they shrink.
+      decay: of updates that tell: how much the parameters themselves enter, relative to the
+        gradient; positive if they shrink.
       history: of each update: factors of earlier gradients relative to that of its own, newest
         first; empty where the optimiser is not linear.
       steps: how many updates moved far enough to be judged.
@@ -144,18 +145,26 @@ def fit_linear(
     params: Sequence[np.ndarray],
     floors: Sequence[np.ndarray],
 ) -> Fit:
-    """Fits plain and momentum SGD: gradients so far and the parameters, each times a factor."""
-    terms = [[*gradients[t::-1], params[t]] for t in range(len(moves))]
+    """Fits plain and momentum SGD: gradients so far and the parameters, each times a factor.
+
+    Parameters that began at zero are a sum of past gradients, so that decay cannot be told from
+    momentum: there they are left out.
+    """
+    past = [gradients[t::-1] for t in range(len(moves))]
+    apart = [_apart(params[t], past[t]) for t in range(len(moves))]
+    terms = [[*past[t], *([params[t]] if apart[t] else [])] for t in range(len(moves))]
     misfit, factors = fit(moves, terms, floors)
     decay, history, own = [], [], []
     for t, f in enumerate(factors):
         if f is None:
             continue
         own.append(float(f[0]))
-        pull = float(np.linalg.norm(f[-1] * params[t]))
-        push = float(np.linalg.norm(sum(c * g for c, g in zip(f, gradients[t::-1], strict=False))))
-        decay.append(-np.sign(f[-1]) * pull / max(push, 1e-300))
-        history.append(tuple(float(c / f[0]) if f[0] else float("inf") for c in f[1:-1]))
+        if apart[t]:
+            pull = float(np.linalg.norm(f[-1] * params[t]))
+            push = float(np.linalg.norm(sum(c * g for c, g in zip(f, past[t], strict=False))))
+            decay.append(-np.sign(f[-1]) * pull / max(push, 1e-300))
+        earlier = f[1 : len(past[t])]
+        history.append(tuple(float(c / f[0]) if f[0] else float("inf") for c in earlier))
     return Fit(
         misfit=misfit,
         factors=tuple(own),
@@ -163,6 +172,14 @@ def fit_linear(
         history=tuple(history),
         steps=len(own),
     )
+
+
+def _apart(params: np.ndarray, gradients: Sequence[np.ndarray]) -> bool:
+    """Tells whether parameters are something else than a sum of the gradients."""
+    size = float(np.linalg.norm(params))
+    columns = np.stack([g / max(float(np.linalg.norm(g)), 1e-300) for g in gradients], axis=1)
+    solved = np.linalg.lstsq(columns, params, rcond=1e-9)[0]
+    return float(np.linalg.norm(params - columns @ solved)) > _APART * size
 
 
 def fit_directions(

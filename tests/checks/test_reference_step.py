@@ -362,6 +362,27 @@ def test_losses_that_part_the_ignored() -> None:
 
 
 @settings(max_examples=10)
+@given(seed=st.integers(0, 10_000), momentum=st.sampled_from([0.0, 0.9]))
+def test_decay_is_not_told_where_parameters_began_at_zero(seed: int, momentum: float) -> None:
+    rng = np.random.default_rng(seed)
+    gradients = [rng.normal(size=200) for _ in range(4)]
+    floors = [np.full(200, 1e-9)] * 4
+    for start, decay in ((0.0, 0.0), (1.0, 0.0), (1.0, -0.1)):
+        params, moves = [start * rng.normal(size=200)], []
+        velocity = np.zeros(200)
+        for g in gradients:
+            velocity = momentum * velocity + g + decay * params[-1]
+            moves.append(-0.1 * velocity)
+            # As in a trainer: what rounding leaves must not be taken for decay.
+            params.append((params[-1] + moves[-1]).astype(np.float32).astype(float))
+        fit = fit_linear(moves, gradients, params, floors)
+        found = Explanation(kind="linear", fit=fit)
+        causes = [t.cause for t in judge_explanation(found, NAMES, batch=32, width=10)]
+        assert causes == (["decay-coupled"] if decay else [])
+        assert len(fit.decay) == (4 if start else 0)
+
+
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000))
 def test_fits_tell_momentum_from_accumulation_and_adam(seed: int) -> None:
     rng = np.random.default_rng(seed)
