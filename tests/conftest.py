@@ -35,8 +35,9 @@ _QUICK = {
     "suppress_health_check": [hypothesis.HealthCheck.too_slow],
     "print_blob": True,
 }
-hypothesis.settings.register_profile("dev", max_examples=10, **_QUICK)
-hypothesis.settings.register_profile("ci", max_examples=10, derandomize=True, **_QUICK)
+_EXAMPLES = int(os.environ.get("JRECIPE_EXAMPLES", "6"))  # of a law, where it does not say
+hypothesis.settings.register_profile("dev", max_examples=_EXAMPLES, **_QUICK)
+hypothesis.settings.register_profile("ci", max_examples=_EXAMPLES, derandomize=True, **_QUICK)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
 # Of the many cases of these files the default run takes every n-th, `-m exhaustive` the others.

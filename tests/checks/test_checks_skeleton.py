@@ -80,6 +80,7 @@ def test_every_planted_fault_is_named(name, seed):
     assert_caught(name, seed)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_findings_repeat_and_do_not_depend_on_the_order_of_the_checks():
     task = programs.foreign(programs.classify(0))

@@ -259,6 +259,7 @@ def test_frozen_weights_must_be_given():
     assert judge_given(*measure_given(Context(programs.task(Net())))) is None
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_whole_check_on_a_symmetric_network_and_its_twin():
     worst = programs.check(check_gradient_flow, programs.task(Net(kernel=zeros, head=zeros)))[0]

@@ -123,6 +123,7 @@ def test_files_that_grow_too_large_lose_nothing(tmp_path):
     assert not list((tmp_path / "out").glob(".*.tmp"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_full_disk_loses_nothing(tmp_path):
     disk = tmp_path / "disk"

@@ -123,6 +123,7 @@ def test_a_task_of_ones_own_is_trained_and_predicts_arrays(tmp_path):
     assert "mine.py does not exist" in gone.err
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_runs_of_one_name_are_numbered_and_never_overwritten(tmp_path):
     table = write_classes(tmp_path / "t.csv")

@@ -28,6 +28,7 @@ def write(path: Path, rows: int, **changes) -> Path:
     return path
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_it_runs_in_small(tmp_path, monkeypatch, capsys):
     texts, judge = write(tmp_path / "a.jsonl.gz", 80), write(tmp_path / "b.jsonl.gz", 20)

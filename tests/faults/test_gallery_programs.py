@@ -371,6 +371,7 @@ def test_bases_learn(name: str, seed: int) -> None:
         assert score.loss < 0.2  # the prior of a pixel costs .36 nats
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_rate_that_only_learns_frequencies_is_too_low() -> None:
     """The published program falls from its start as far as blank inputs do, and no further."""

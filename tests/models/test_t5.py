@@ -152,6 +152,7 @@ def test_an_example_without_tokens_gives_numbers():
     assert np.all(np.isfinite(forward(inputs | {"mask": np.zeros_like(inputs["mask"])})))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["gated", pytest.param("tied", marks=pytest.mark.slow)])
 def test_every_weight_has_a_gradient_and_dropout_acts_in_training_alone(name):
     module, params, forward = network(name)

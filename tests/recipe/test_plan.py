@@ -112,6 +112,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", CHANGES, ids=str)
 def test_traced_numbers_train_like_the_plan_itself(changes):

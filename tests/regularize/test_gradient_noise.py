@@ -63,6 +63,7 @@ def test_the_variances_are_those_of_optax():
         np.testing.assert_allclose(spreads[0], spreads[1], rtol=0.1)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_resumed_run_draws_what_it_would_have_drawn(tmp_path):
     task = small(optimizer=optax.chain(gradient_noise(0.1), optax.adam(1e-2)))

@@ -77,6 +77,7 @@ def test_frozen_weights_are_returned_as_they_are():
     assert not np.array_equal(mixed["last"]["kernel"], state.params["last"]["kernel"])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_average_is_resumed_to_the_bit(tmp_path):
     task = small(optimizer=optax.chain(optax.adam(1e-2), ema(0.9)))

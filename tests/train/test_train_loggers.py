@@ -25,6 +25,7 @@ def test_every_row_is_told_in_order_from_another_thread():
     assert threads == {"jrecipe-loggers"}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_resumed_run_tells_what_is_new(tmp_path):
     told = []

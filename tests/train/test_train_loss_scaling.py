@@ -107,6 +107,7 @@ def test_numbers_that_no_factor_helps_stop_the_run():
     assert run.steps == 2
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_resumed_run_knows_its_factor(tmp_path):
     task = halved(loss_scaled(optax.adam(1e-2), start=2.0**24, every=5))
