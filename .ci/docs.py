@@ -7,6 +7,7 @@ comment `# my_task.py` is written to that file first.
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import re
 import subprocess
@@ -21,28 +22,35 @@ FILE = re.compile(r"# (\w+\.py)\n")
 
 
 def main() -> int:
-    """Runs every page; returns 1 if a block failed."""
+    """Runs every page, as many at once as there are processors; returns 1 if a block failed."""
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    failed = 0
-    for page in pages:
-        with tempfile.TemporaryDirectory() as folder:
-            for command in commands(page, Path(folder)):
-                start = time.time()
-                done = subprocess.run(
-                    command,
-                    cwd=folder,
-                    shell=isinstance(command, str),
-                    capture_output=True,
-                    text=True,
-                    env={**os.environ, "JAX_PLATFORMS": "cpu"},
-                )
-                shown = command if isinstance(command, str) else f"{page.name}: python blocks"
-                verdict = "ok" if done.returncode == 0 else f"FAILED ({done.returncode})"
-                print(f"{verdict:12} {time.time() - start:6.1f} s  {shown}", flush=True)
-                if done.returncode != 0:
-                    failed += 1
-                    print(done.stdout[-3000:], done.stderr[-3000:], sep="\n")
-    return 1 if failed else 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        well = list(pool.map(run, pages))
+    return 0 if all(well) else 1
+
+
+def run(page: Path) -> bool:
+    """Runs a page and tells whether every block of it ended well."""
+    well = True
+    with tempfile.TemporaryDirectory() as folder:
+        for command in commands(page, Path(folder)):
+            start = time.time()
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                shell=isinstance(command, str),
+                capture_output=True,
+                text=True,
+                env={**os.environ, "JAX_PLATFORMS": "cpu"},
+            )
+            shown = command if isinstance(command, str) else f"{page.name}: python blocks"
+            verdict = "ok" if done.returncode == 0 else f"FAILED ({done.returncode})"
+            said = f"{verdict:12} {time.time() - start:6.1f} s  {shown}"
+            if done.returncode != 0:
+                well = False
+                said += f"\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+            print(said, flush=True)
+    return well
 
 
 def commands(page: Path, folder: Path) -> list[str | list[str]]:
