@@ -115,7 +115,7 @@ def _affine(
         b, h, w, _ = pictures_of(batch, name).shape
         turn, right, down, size, tilt, axis = draws(key, b, 6)
         matrix = rotation(symmetric(turn, degrees))
-        if scale != (1, 1):
+        if tuple(scale) != (1, 1):
             smallest, largest = jnp.log(jnp.array(scale))
             factor = jnp.exp(smallest + (largest - smallest) * size)
             matrix = product(matrix, matrices((factor, 0, 0), (0, factor, 0), (0, 0, 1)))

@@ -106,6 +106,13 @@ def open_tfds(
     return builder, sources, {split: word for split, word in called.items() if word is not None}
 
 
+def records_of(source: Any, rows: np.ndarray | None = None) -> Iterator[dict[str, Any]]:
+    """Yields the records `rows` int[k] of a data source of tfds, all by default, read in chunks."""
+    rows = np.arange(len(source)) if rows is None else rows
+    for start in range(0, len(rows), _CHUNK):
+        yield from source.__getitems__(rows[start : start + _CHUNK].tolist())
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class RecordPictures:
     """Pictures among the records, read when they are needed, as raw inputs of an `ImageEncoder`.
@@ -253,11 +260,7 @@ def _pictures(source: Any, key: str) -> RecordPictures:
     fixed = tuple(source.dataset_info.features[key].shape)
     if None in fixed:
         probe = np.linspace(0, len(source) - 1, min(len(source), 1000)).astype(int)
-        shapes = Counter(
-            record[key].shape
-            for start in range(0, len(probe), _CHUNK)
-            for record in source.__getitems__(probe[start : start + _CHUNK].tolist())
-        )
+        shapes = Counter(record[key].shape for record in records_of(source, probe))
         height, width, channels = max(shapes, key=lambda shape: (shapes[shape], shape))
         shrink = min(1.0, LARGEST / max(height, width))
         fixed = (max(1, round(height * shrink)), max(1, round(width * shrink)), channels)
@@ -265,15 +268,7 @@ def _pictures(source: Any, key: str) -> RecordPictures:
 
 
 def _cells(source: Any, key: str) -> list[Any]:
-    return [
-        record[key]
-        for start in range(0, len(source), _CHUNK)
-        for record in source.__getitems__(_span(source, start))
-    ]
-
-
-def _span(source: Any, start: int) -> list[int]:
-    return list(range(start, min(start + _CHUNK, len(source))))
+    return [record[key] for record in records_of(source)]
 
 
 def _column(source: Any, key: str) -> np.ndarray:
@@ -283,11 +278,7 @@ def _column(source: Any, key: str) -> np.ndarray:
 
 def _table(source: Any, keys: list[str]) -> dict[str, list[Any]]:
     plain = lambda x: _text(x) if isinstance(x, bytes | str) else np.asarray(x).item()  # noqa: E731
-    rows = [
-        [plain(record[key]) for key in keys]
-        for start in range(0, len(source), _CHUNK)
-        for record in source.__getitems__(_span(source, start))
-    ]
+    rows = [[plain(record[key]) for key in keys] for record in records_of(source)]
     return {key: [row[i] for row in rows] for i, key in enumerate(keys)}
 
 

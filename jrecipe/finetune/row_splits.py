@@ -12,7 +12,6 @@ from jrecipe.finetune.rows import SUFFIXES, TextRows, read_rows
 from jrecipe.finetune.tfds_rows import read_tfds_rows
 from jrecipe.types import TaskError
 
-TFDS = "tfds:"
 _NAMES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev", "development"),
@@ -43,8 +42,8 @@ def read_splits(
     Raises:
       TaskError: if there are no such files or no such set, or two files for one split.
     """
-    if is_tfds(path):
-        rows = read_tfds_rows(str(path).removeprefix(TFDS), data_dir)
+    if str(path).startswith("tfds:"):
+        rows = read_tfds_rows(str(path).removeprefix("tfds:"), data_dir)
     elif (path := Path(path)).is_dir():
         files = {split: _file_of(path, split) for split in _NAMES}
         if files["train"] is None:
@@ -65,11 +64,6 @@ def read_splits(
         rows["train"] = rows_at(whole, np.sort(order[count:]))
         rows["val"] = rows_at(whole, np.sort(order[:count]))
     return rows
-
-
-def is_tfds(path: str | Path) -> bool:
-    """Tells whether data are named as a set of TensorFlow Datasets."""
-    return str(path).startswith(TFDS)
 
 
 def rows_at(rows: TextRows, places: np.ndarray) -> TextRows:

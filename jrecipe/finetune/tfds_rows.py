@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from jrecipe.data.tfds import open_tfds
+from jrecipe.data.tfds import open_tfds, records_of
 from jrecipe.finetune.rows import Row, TextRows
-
-_MANY = 512
 
 
 def read_tfds_rows(name: str, data_dir: str | Path | None = None) -> dict[str, TextRows]:
@@ -36,11 +34,9 @@ def read_tfds_rows(name: str, data_dir: str | Path | None = None) -> dict[str, T
     plain = {key: _reader(feature) for key, feature in features.items()}
     rows = {}
     for split, word in called.items():
-        source = sources[word]
         found = [
             {key: read(record[key]) for key, read in plain.items()}
-            for start in range(0, len(source), _MANY)
-            for record in source.__getitems__(list(range(start, min(start + _MANY, len(source)))))
+            for record in records_of(sources[word])
         ]
         if split == "train" or not _kept_back(found, features):
             rows[split] = TextRows(tuple(found), f"tfds:{name} {word}")
