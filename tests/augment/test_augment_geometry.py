@@ -247,3 +247,12 @@ def test_fields_are_found_wherever_they_are(p):
     out = named(jax.random.key(0), jr.Batch({"photo": x}, [{"road": mask}], None))
     np.testing.assert_array_equal(out.inputs["photo"], x[:, :, ::-1] if p else x)
     np.testing.assert_array_equal(out.targets[0]["road"], want)
+
+
+def test_rand_augment_turns_about_the_centre():
+    centre = np.tile(np.float32([[[8.0, 6.0]]]), (64, 1, 1))
+    batch = jr.Batch(np.ones((64, 12, 16, 3), np.float32), {"keypoints": centre}, np.ones(64))
+    out = jax.jit(A.rand_augment(1, 9.0))(jax.random.key(0), batch).targets["keypoints"]
+    moved = np.abs(np.asarray(out) - centre)[:, 0]
+    assert (moved.min(axis=1) < 1e-3).all()  # shifts alone move it, along one axis
+    assert (moved.max(axis=1) > 1.0).any()

@@ -183,6 +183,12 @@ def test_a_prepared_set_is_learned_and_its_splits_are_found_again(encoder, tmp_p
     assert len(said.splitlines()) == 8
 
 
+def test_data_are_missed_before_an_encoder_is_looked_for(tmp_path):
+    code, _, err = run("finetune", "classify", "no_such_file.csv", "--encoder", str(tmp_path))
+    assert code == 2
+    assert "no_such_file.csv" in err
+
+
 def test_a_folder_without_training_rows_says_what_to_call_them(encoder, tmp_path):
     write_lines(tmp_path / "rows.jsonl", reviews(8))
     code, _, err = run("finetune", "classify", str(tmp_path), "--encoder", encoder)

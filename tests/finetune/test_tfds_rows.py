@@ -42,6 +42,16 @@ def test_without_a_validation_split_one_is_cut(tmp_path):
     assert found == [i / 4 for i in range(10)]
 
 
+def test_every_record_is_read_once_however_many_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("jrecipe.data.tfds._CHUNK", 4)
+    rows = [{"text": f"text {i}"} for i in range(11)]
+    splits = {"train": rows, "validation": rows[:4]}
+    write_set(tmp_path, "tiny_texts", {"text": features.Text()}, splits)
+    found = finetune.read_splits("tfds:tiny_texts", data_dir=tmp_path)
+    assert list(found["train"]) == rows
+    assert list(found["val"]) == rows[:4]
+
+
 def test_words_and_their_tags_are_lists(tmp_path):
     tags = features.ClassLabel(names=["O", "B-PER"])
     kinds = {"tokens": features.Sequence(features.Text()), "tags": features.Sequence(tags)}
