@@ -76,7 +76,9 @@ class Source(Protocol):
     """Examples that can be read in any order.
 
     One whose rows have several lengths also has an attribute `buckets` int32[n], the length to
-    which each row is padded; `take(rows)` pads its arrays to `max(buckets[rows])`.
+    which each row is padded; `take(rows)` pads its arrays to `max(buckets[rows])`. It may have
+    `lengths` int32[n], what each row holds without padding, and `unpadded(rows)`: as `take`, for
+    batches to train on as a whole, with what else its network needs to leave padding out.
     """
 
     def __len__(self) -> int:

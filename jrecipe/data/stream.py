@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from jrecipe.data.buckets import unpadded_reader
 from jrecipe.types import PyTree, Source
 
 _END = object()
 
 
 def batches(
-    source: Source, rows: Iterable[np.ndarray], *, threads: int = 4, ahead: int = 8
+    source: Source,
+    rows: Iterable[np.ndarray],
+    *,
+    threads: int = 4,
+    ahead: int = 8,
+    unpadded: bool = False,
 ) -> Iterator[tuple[PyTree, PyTree]]:
     """Reads the batches that `rows` asks for, in that order, while the caller computes.
 
@@ -27,6 +33,7 @@ def batches(
       rows: int[b] arrays, as the rows of `batch_rows`; iterated by one thread at a time.
       threads: that read, >= 1.
       ahead: batches to hold, >= `threads`.
+      unpadded: read by `source.unpadded` where there is one: no batch may be cut after.
 
     Yields:
       `(inputs, targets)`, leading axes `b`.
@@ -44,15 +51,13 @@ def batches(
     """
     if threads < 1 or ahead < threads:
         raise ValueError(f"batches needs 1 <= threads <= ahead, got {threads=}, {ahead=}.")
-    return _batches(source, rows, threads, ahead)
+    return _batches(_Reads(source, iter(rows), unpadded), threads, ahead)
 
 
-def _batches(
-    source: Source, rows: Iterable[np.ndarray], threads: int, ahead: int
-) -> Iterator[tuple[PyTree, PyTree]]:
+def _batches(wanted: _Reads, threads: int, ahead: int) -> Iterator[tuple[PyTree, PyTree]]:
     import grain
 
-    reads = grain.MapDataset.source(_Reads(source, iter(rows)))
+    reads = grain.MapDataset.source(wanted)
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
     reader = iter(reads.to_iter_dataset(options))
     try:
@@ -71,8 +76,9 @@ class _Reads:
     index and leaves the rows of the others; so the order is that of `rows`, and few rows wait.
     """
 
-    def __init__(self, source: Source, rows: Iterator[np.ndarray]):
+    def __init__(self, source: Source, rows: Iterator[np.ndarray], unpadded: bool):
         self._source = source
+        self._read = unpadded_reader(source) if unpadded else source.take
         self._rows = rows
         self._lock = threading.Lock()
         self._drawn = 0
@@ -98,7 +104,7 @@ class _Reads:
         if isinstance(rows, Exception):
             raise rows
         with _NamingRows(np.asarray(rows)):
-            return self._source.take(np.asarray(rows))
+            return self._read(np.asarray(rows))
 
 
 class _NamingRows:

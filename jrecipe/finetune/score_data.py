@@ -59,7 +59,7 @@ def score_data(
         left, right = (
             Tokens.of(half, tokenizer.pad_id) for half in (encoded[: len(one)], encoded[len(one) :])
         )
-        buckets = bucket_lengths(np.maximum(left.lengths, right.lengths), max_length)
+        buckets = bucket_lengths(np.maximum(left.lengths, right.lengths), max_length, few=True)
         source = PairSource(left, right, targets, buckets)
     else:
         encoded = tokenizer.encode(one, other, max_length=max_length)

@@ -1,16 +1,19 @@
 """Tokenised texts as sources, padded to the bucket of a batch when they are read (J5).
 
-Each has `buckets` int32[n], the padded length of each row: rows of one bucket give one shape.
+Each has `buckets` int32[n], the padded length of each row: rows of one bucket give one shape. Those
+for encoders have `lengths` too, and `unpadded(rows)`, which adds "room" to the inputs for
+`jr.models.Bert` where all tokens of the batch fit into it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 
-from jrecipe.finetune.buckets import bucket_lengths
+from jrecipe.finetune.buckets import bucket_lengths, rooms
 from jrecipe.finetune.ragged import Ragged
 from jrecipe.finetune.tokenizer import Encoded
 from jrecipe.types import PyTree
@@ -55,6 +58,11 @@ class Tokens:
             "types": self.types.padded(rows, width, 0),
         }
 
+    def room(self, rows: np.ndarray, most: int) -> dict[str, np.ndarray]:
+        """Returns `{"room": bool[k, most]}`, or {} if rows int[k] have over k * most tokens."""
+        fits = self.lengths[rows].sum() <= most * len(rows)
+        return {"room": np.zeros((len(rows), most), bool)} if fits else {}
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TokenizedSource:
@@ -74,6 +82,22 @@ class TokenizedSource:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row, int64[n]."""
+        return self.tokens.lengths
+
+    @functools.cached_property
+    def rooms(self) -> dict[int, int]:
+        """For each bucket, how many tokens a text has in a batch."""
+        return rooms(self.lengths, self.buckets)
+
+    def unpadded(self, rows: np.ndarray) -> tuple[PyTree, PyTree]:
+        """Returns the same as `take`, with "room" for the tokens if they fit."""
+        inputs, targets = self.take(rows)
+        width = inputs["ids"].shape[1]
+        return {**inputs, **self.tokens.room(rows, self.rooms[width])}, targets
 
     def take(self, rows: np.ndarray) -> tuple[PyTree, PyTree]:
         """Returns `(inputs, targets)` of the examples `rows` int[k], t their largest bucket.
@@ -109,6 +133,26 @@ class PairSource:
 
     def __len__(self) -> int:
         return len(self.first)
+
+    @functools.cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens of the longer text of each pair, int64[n]."""
+        return np.maximum(self.first.lengths, self.second.lengths)
+
+    @functools.cached_property
+    def rooms(self) -> dict[int, int]:
+        """For each bucket, how many tokens the longer text has in a batch."""
+        return rooms(self.lengths, self.buckets)
+
+    def unpadded(self, rows: np.ndarray) -> tuple[PyTree, PyTree]:
+        """Returns the same as `take`, with "room" for the tokens of each text if they fit."""
+        inputs, targets = self.take(rows)
+        most = self.rooms[inputs["first"]["ids"].shape[1]]
+        found = {
+            name: {**inputs[name], **tokens.room(rows, most)}
+            for name, tokens in (("first", self.first), ("second", self.second))
+        }
+        return found, targets
 
     def take(self, rows: np.ndarray) -> tuple[PyTree, PyTree]:
         """Returns `({"first": ..., "second": ...}, targets)`, each text as in `Tokens.take`."""
@@ -168,7 +212,9 @@ def tokenized(
 ) -> TokenizedSource:
     """Returns tokens with their targets as a source, in buckets of at most `longest` tokens."""
     tokens = Tokens.of(encoded, pad)
-    return TokenizedSource(tokens, targets, bucket_lengths(tokens.lengths, longest), words)
+    return TokenizedSource(
+        tokens, targets, bucket_lengths(tokens.lengths, longest, few=True), words
+    )
 
 
 def _width(buckets: np.ndarray, rows: np.ndarray) -> int:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jrecipe.models.bert_layer import BertLayer
 from jrecipe.models.dropout import Dropout
 from jrecipe.models.tokens import check_tokens
+from jrecipe.models.unpadded import Grid, grid_of
 from jrecipe.types import PyTree, TaskError
 
 
@@ -112,17 +113,20 @@ class Bert(nn.Module):
         Args:
           inputs: `{"ids": int32[b, t], "mask": bool[b, t], "types": int32[b, t]}`; `mask` is True
             on tokens that are not padding, `types` may be left out for 0. An id or a type without
-            an embedding gives NaN.
+            an embedding gives NaN. `"room"` [b, k] promises that at most b * k tokens are no
+            padding, and only so many are computed (see `jrecipe.models.unpadded`); a promise that
+            is broken gives NaN.
           train: switches dropout on.
 
         Raises:
           TaskError: if the inputs are not such a dict, or t is above `length`.
         """
         ids, mask, types = self._parts(inputs)
-        x = self.embeddings(ids, mask, types, train=train)
+        grid = grid_of(mask, inputs.get("room"))
+        x = self.embeddings(ids, mask, types, grid, train=train)
         for layer in self.layer:
-            x = layer(x, mask, train=train)
-        return x
+            x = layer(x, mask, grid, train=train)
+        return grid.checked(grid.square(x))
 
     def pooled(self, inputs: PyTree, *, train: bool = False) -> jax.Array:
         """Returns [b, width], the first token's vector through a dense layer and tanh.
@@ -175,9 +179,9 @@ class _Embeddings(nn.Module):
 
     @nn.compact
     def __call__(
-        self, ids: jax.Array, mask: jax.Array, types: jax.Array, *, train: bool
+        self, ids: jax.Array, mask: jax.Array, types: jax.Array, grid: Grid, *, train: bool
     ) -> jax.Array:
-        """Returns [b, t, width]."""
+        """Returns [n, width], a row for each token of the grid."""
 
         def table(rows: int, name: str) -> nn.Embed:
             init = nn.initializers.normal(0.02)
@@ -188,10 +192,11 @@ class _Embeddings(nn.Module):
             places = jnp.cumsum(mask, axis=1, dtype=jnp.int32) * mask + self.first_position - 1
         else:
             places = jnp.arange(ids.shape[1])[None]
-        x = table(self.vocabulary, "tokens")(ids)
+        x = table(self.vocabulary, "tokens")(grid.flat(ids))
         rows = self.length + self.first_position
-        x += jnp.broadcast_to(table(rows, "positions")(places), x.shape)
+        at = table(rows, "positions")(places)  # once for all texts, where they have the same
+        x += grid.flat(jnp.broadcast_to(at, (*ids.shape, self.width)))
         if self.types:
-            x += table(self.types, "types")(types)
+            x += table(self.types, "types")(grid.flat(types))
         x = nn.LayerNorm(epsilon=self.epsilon, dtype=self.dtype, name="norm")(x)
         return Dropout(self.dropout, deterministic=not train)(x)

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 
 from jrecipe.models.dropout import Dropout
+from jrecipe.models.unpadded import Grid
 from jrecipe.types import TaskError
 
 # By their names in public configurations; "gelu" is by the error function, "gelu_new" by tanh.
@@ -45,8 +46,16 @@ class BertLayer(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, *, train: bool = False) -> jax.Array:
-        """Returns [b, t, width]; what `mask` bool[b, t] leaves out is seen by no position.
+    def __call__(
+        self, x: jax.Array, mask: jax.Array, grid: Grid, *, train: bool = False
+    ) -> jax.Array:
+        """Returns [n, width]; what `mask` bool[b, t] leaves out is seen by no position.
+
+        Args:
+          x: [n, width], a row for each token.
+          mask: of the texts.
+          grid: where the rows stand in them.
+          train: switches dropout on.
 
         Raises:
           TaskError: if `heads` does not divide `width`, or `activation` is unknown.
@@ -68,16 +77,17 @@ class BertLayer(nn.Module):
         def norm(name: str) -> nn.LayerNorm:
             return nn.LayerNorm(epsilon=self.epsilon, dtype=self.dtype, name=name)
 
-        # All but attention sees one row per token: XLA's CPU backend takes half as long for the
-        # gradients of products of matrices as for those of the same numbers in three axes.
-        shape = x.shape
-        by_head = (*shape[:2], self.heads, self.width // self.heads)
-        x = x.reshape(-1, self.width)
+        # All but attention sees one row per token. Also where no padding is left out: XLA's CPU
+        # backend takes half as long for the gradients of products of matrices as for those of the
+        # same numbers in three axes.
+        by_head = (len(x), self.heads, self.width // self.heads)
         query, key, value = (
-            dense(self.width, name)(x).reshape(by_head) for name in ("query", "key", "value")
+            grid.square(dense(self.width, name)(x).reshape(by_head))
+            for name in ("query", "key", "value")
         )
         seen = mask[:, None, None, :]  # over heads and over the positions that look
-        y = jax.nn.dot_product_attention(query, key, value, mask=seen).reshape(x.shape)
+        y = jax.nn.dot_product_attention(query, key, value, mask=seen)
+        y = grid.flat(y).reshape(x.shape)
         x = norm("attention_norm")(x + drop(dense(self.width, "attention_output")(y)))
         y = ACTIVATIONS[self.activation](dense(self.hidden, "hidden")(x))
-        return norm("norm")(x + drop(dense(self.width, "output")(y))).reshape(shape)
+        return norm("norm")(x + drop(dense(self.width, "output")(y)))

@@ -53,7 +53,10 @@ def own_chunk(task: Task, state: Any, seed: int, layout: Layout, accumulate: int
 
         def streamed(state: Any, step: int, count: int) -> tuple[Any, dict[str, np.ndarray]]:
             numbers = []
-            for inputs, targets in batches(task.train, iter(rows_of(step, count))):
+            wanted = iter(rows_of(step, count))
+            # Only a batch that is nowhere cut in parts is known to fit.
+            whole = not layout.several and accumulate == 1
+            for inputs, targets in batches(task.train, wanted, unpadded=whole):
                 state, row = stepper(state, layout.spread(Batch(inputs, targets, ones)))
                 numbers.append(row)
             known = jax.device_get(numbers)  # waits for the device, once

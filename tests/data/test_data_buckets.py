@@ -96,3 +96,51 @@ def test_buckets_that_are_no_lengths_are_refused(buckets):
     with pytest.raises(jr.TaskError, match=r"buckets need a length >= 1 for each of 5 rows"):
         jr.data.as_source(Longs(buckets))
     assert buckets_of(jr.data.as_source(Longs(np.full(5, 8)))).tolist() == [8] * 5
+
+
+def real_lengths(buckets, seed=0):
+    """Returns lengths of rows that are padded to these buckets."""
+    return generator(seed + 1).integers(buckets // 2 + 1, buckets + 1)
+
+
+@given(n=st.integers(1, 60), size=st.integers(1, 24), seed=seeds)
+def test_balanced_batches_have_every_row_once_in_every_epoch(n, size, seed):
+    buckets = drawn(n, seed)
+    count = -(-3 * n // size)
+    rows = training_rows(buckets, size, seed, 0, count, real_lengths(buckets, seed))
+    for epoch in range(3):
+        part = rows.reshape(-1)[epoch * n : (epoch + 1) * n]
+        np.testing.assert_array_equal(np.sort(part), np.arange(n))
+
+
+def test_batches_of_a_bucket_hold_about_equally_much_only_if_lengths_are_known():
+    buckets = drawn(4000)
+    lengths = real_lengths(buckets)
+
+    def spread(lengths_or_none):
+        """Returns by how many tokens a row a batch of a bucket is above the mean, at most."""
+        rows = training_rows(buckets, 32, 0, 0, 375, lengths_or_none)
+        whole = buckets[rows].min(1) == buckets[rows].max(1)
+        assert whole.mean() > 0.95
+        mean = {bucket: lengths[buckets == bucket].mean() for bucket in CHOICES}
+        wanted = np.array([mean[bucket] for bucket in buckets[rows[whole]][:, 0]])
+        return (lengths[rows[whole]].mean(1) - wanted).max()
+
+    assert spread(lengths) < 0.25 < 2 < spread(None)
+
+
+def test_balanced_batches_differ_between_epochs_and_mix_rows():
+    buckets = np.full(64, 64)
+    lengths = real_lengths(buckets)
+    one, other = training_rows(buckets, 8, 0, 0, 16, lengths).reshape(2, 8, 8)
+    assert {tuple(sorted(b)) for b in one.tolist()}.isdisjoint(
+        tuple(sorted(b)) for b in other.tolist()
+    )
+
+
+@pytest.mark.parametrize("lengths", [np.ones(4, int), np.ones(5), np.full(5, 9), np.full(5, -1)])
+def test_lengths_that_do_not_fit_the_buckets_are_refused(lengths):
+    source = Longs(np.full(5, 8))
+    source.lengths = lengths
+    with pytest.raises(jr.TaskError, match=r"source.lengths needs the length of each of 5 rows"):
+        source_training_rows(source, 2, 0, 0)

@@ -16,17 +16,19 @@ def test_the_sizes_are_those_of_the_contract():
     assert bucket_sizes(512) == (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
     assert bucket_sizes(1600)[-5:] == (512, 768, 1024, 1536, 1600)
     assert bucket_sizes(5) == (5,)
+    assert bucket_sizes(512, few=True) == (16, 32, 64, 96, 128, 192, 256, 384, 512)
+    assert bucket_sizes(40, few=True) == (16, 32, 40)
     with pytest.raises(TaskError, match="longest >= 1"):
         bucket_sizes(0)
 
 
-@given(st.data(), st.integers(1, 2000))
-def test_a_bucket_is_the_least_size_that_holds_the_text(data, longest):
+@given(st.data(), st.integers(1, 2000), st.booleans())
+def test_a_bucket_is_the_least_size_that_holds_the_text(data, longest, few):
     lengths = data.draw(st.lists(st.integers(0, longest), max_size=20))
-    sizes = bucket_sizes(longest)
+    sizes = bucket_sizes(longest, few=few)
     assert sizes[-1] == longest
     assert list(sizes) == sorted(set(sizes))
-    got = bucket_lengths(lengths, longest)
+    got = bucket_lengths(lengths, longest, few=few)
     assert got.dtype == np.int32
     assert got.tolist() == [min(size for size in sizes if size >= n) for n in lengths]
 

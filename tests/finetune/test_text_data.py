@@ -44,8 +44,8 @@ def test_classes():
     assert data.kept.tolist() == [0, 1, 2, 4]
     assert (data.rows, len(data), data.dropped, data.truncated, data.empty) == (5, 4, 1, 1, 1)
     inputs, targets = data.source.take(np.array([0, 2]))
-    assert inputs["ids"].shape == (2, 8)
-    assert inputs["ids"][1].tolist() == [CLS, SEP, *[0] * 6]
+    assert inputs["ids"].shape == (2, 10)
+    assert inputs["ids"][1].tolist() == [CLS, SEP, *[0] * 8]
     assert inputs["mask"].sum(axis=1).tolist() == [5, 2]
     assert {name: part.dtype.name for name, part in inputs.items()} == {
         "ids": "int32",
@@ -53,7 +53,7 @@ def test_classes():
         "types": "int32",
     }
     assert targets.tolist() == [1, 1]
-    assert data.source.buckets.tolist() == [8, 10, 8, 8]
+    assert data.source.buckets.tolist() == [10, 10, 10, 10]
     assert data.source.take(np.arange(4))[0]["ids"].shape == (4, 10)
     assert data.unknown == 1 / (3 + 8 + 2)
 
@@ -91,7 +91,7 @@ def test_a_table_and_json_lines_give_the_same(tmp_path):
 def test_pairs_that_are_read_together():
     data = classify_data(ALIKE, BERT, text="s1", second="s2", label="score", max_length=12)
     inputs, _ = data.source.take(np.array([1]))
-    assert inputs["types"].tolist() == [[0, 0, 0, 1, 1, 0, 0, 0]]
+    assert inputs["types"].tolist() == [[0, 0, 0, 1, 1, *[0] * 7]]
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_scores_of_pairs():
     inputs, targets = data.source.take(np.array([1, 0]))
     assert targets.tolist() == [0.5, 1.0]
     assert targets.dtype == np.float32
-    assert inputs["first"]["ids"].shape == inputs["second"]["ids"].shape == (2, 8)
+    assert inputs["first"]["ids"].shape == inputs["second"]["ids"].shape == (2, 10)
     assert inputs["second"]["mask"].sum(axis=1).tolist() == [3, 8]
-    assert data.source.buckets.tolist() == [8, 8]
+    assert data.source.buckets.tolist() == [10, 10]
     assert data.texts == 4
     joint = score_data(ALIKE, BERT, pair=False, low=-5, max_length=20)
     assert joint.source.take(np.array([0]))[0]["ids"].shape == (1, 16)
@@ -133,9 +133,9 @@ def test_tags_stand_at_the_first_token_of_their_words():
     data = tag_data(TAGGED, BERT, max_length=9)
     assert data.labels == ("O", "B-LOC", "I-LOC")
     inputs, targets = data.source.take(np.array([0, 1]))
-    assert inputs["ids"].shape == inputs["words"].shape == targets.shape == (2, 8)
-    assert inputs["words"].tolist() == [[1, 3, 4, *[-1] * 5], [1, 2, *[-1] * 6]]
-    assert targets.tolist() == [[0, 0, 1, *[-1] * 5], [0, 1, *[-1] * 6]]
+    assert inputs["ids"].shape == inputs["words"].shape == targets.shape == (2, 9)
+    assert inputs["words"].tolist() == [[1, 3, 4, *[-1] * 6], [1, 2, *[-1] * 7]]
+    assert targets.tolist() == [[0, 0, 1, *[-1] * 6], [0, 1, *[-1] * 7]]
     assert inputs["ids"][0, 4] == VOCABULARY["new"]
     assert inputs["ids"][1, 1] == UNK
 

@@ -189,3 +189,50 @@ def test_what_it_cannot_take_is_named_when_it_is_traced(fields, given_inputs, wo
     for word in words:
         assert word in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@functools.cache
+def gradients(kind):
+    """Returns a loss of the features in training, without dropout, with them and its gradient."""
+    module = network(kind)[0].clone(dropout=0.0)
+
+    def loss(params, text):
+        features = module.apply(params, text, train=True)
+        return jnp.sum(jnp.sin(features) * text["mask"][..., None]), features
+
+    return jax.jit(jax.value_and_grad(loss, has_aux=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(seed=st.integers(0, 2**31))
+def test_what_leaves_padding_out_computes_the_same(kind, seed):
+    _, params, _ = network(kind)
+    rng = np.random.default_rng(seed)
+    text = texts(rng, rng.permutation([7, 4, 1]) if seed % 2 else rng.integers(1, 5, ROWS))
+    mask = text["mask"]
+    (_, want), gradient = gradients(kind)(params, text)
+    (_, got), other = gradients(kind)(params, text | {"room": np.zeros((ROWS, 4))})
+    np.testing.assert_allclose(got[mask], want[mask], atol=1e-5)
+    assert not got[~mask].any()  # nothing was computed there
+    largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4 * largest), other, gradient
+    )
+
+
+def test_the_rows_that_are_left_cost_no_more_than_there_is_room_for():
+    module, params, _ = network("bert")
+    text = texts(np.random.default_rng(0))
+    counted = lambda text: (  # noqa: E731
+        jax.jit(module.apply).lower(params, text).cost_analysis()["flops"]
+    )
+    assert counted(text | {"room": np.zeros((ROWS, 4))}) < 0.8 * counted(text)
+
+
+def test_tokens_beyond_the_room_are_told_by_nan_and_never_left_out():
+    _, _, features = network("bert")
+    text = texts(np.random.default_rng(0))  # 12 tokens
+    assert np.isfinite(features(text | {"room": np.zeros((ROWS, 4))})).all()
+    assert np.isnan(features(text | {"room": np.zeros((ROWS, 3))})[text["mask"]]).all()
+    same = features(text | {"room": np.zeros((ROWS, STEPS))})
+    np.testing.assert_array_equal(same, features(text))
