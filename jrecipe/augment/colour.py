@@ -136,13 +136,14 @@ def luma(x: Array) -> Array:
     """Returns the brightness [b, h, w, 1] of pictures with three channels; others keep theirs."""
     if x.shape[-1] != 3:
         return x
-    # As a product of matrices, what made `x` is computed once and not for each channel again.
-    return jnp.einsum("bhwc,cd->bhwd", x, jnp.array(LUMA)[:, None], precision="highest")
+    # Channel by channel: as one sum over the channels XLA takes three times as long on a CPU.
+    return sum(share * x[..., i : i + 1] for i, share in enumerate(LUMA))
 
 
 def mean_light(x: Array) -> Array:
     """Returns the mean brightness of each picture, [b, 1, 1, 1]."""
-    return jnp.mean(luma(x), axis=(1, 2, 3), keepdims=True)
+    means = jnp.mean(x, axis=(1, 2), keepdims=True)
+    return jnp.mean(luma(means), axis=-1, keepdims=True)
 
 
 def turned(x: Array, degrees: Array) -> Array:

@@ -8,7 +8,6 @@ affine one may leave out its last row, (0, 0, 1): float32[b, 2, 3], which saves 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Literal, get_args
 
 import jax
@@ -122,17 +121,31 @@ def pixel_centres(h: int, w: int, b: int) -> Array:
 
 def bilinear(x: Array, at: Array, mode: Mode, fill: float | Array) -> Array:
     """Returns pictures [b, h, w, c] with the values of `x` at points [b, h * w, 2]."""
-    h, w = x.shape[1:3]
+    h, w, c = x.shape[1:]
     column, row = (_folded(at[..., k] - 0.5, n, mode) for k, n in enumerate((w, h)))
     left, top = jnp.floor(column), jnp.floor(row)
     right, down = column - left, row - top
     i, j = top.astype(jnp.int32), left.astype(jnp.int32)
-    find = _finder(x, mode, fill)
-    above, below = (
-        (1 - right)[..., None] * find(line, j) + right[..., None] * find(line, j + 1)
-        for line in (i, i + 1)
+    corners = (
+        (0, 0, (1 - down) * (1 - right)),
+        (0, 1, (1 - down) * right),
+        (1, 0, down * (1 - right)),
+        (1, 1, down * right),
     )
-    return ((1 - down)[..., None] * above + down[..., None] * below).reshape(x.shape)
+    shares = [
+        jnp.where(_inside(i + below, h) & _inside(j + beside, w), share, 0.0)
+        for below, beside, share in corners
+    ]
+    # What follows is one program for all channels, in which this would be computed for each anew.
+    first, shares = jax.lax.optimization_barrier((i * w + j, shares))
+    flat = x.reshape(len(x), h * w, c)
+    out = sum(
+        share[..., None] * _looked_up(flat, first + below * w + beside)
+        for share, (below, beside, _) in zip(shares, corners, strict=True)
+    )
+    if mode == "constant":
+        out = out + (1 - sum(shares))[..., None] * jnp.asarray(fill, x.dtype)
+    return out.reshape(x.shape)
 
 
 def nearest(x: Array, at: Array, mode: Mode, fill: float | Array) -> Array:
@@ -140,27 +153,26 @@ def nearest(x: Array, at: Array, mode: Mode, fill: float | Array) -> Array:
     h, w = x.shape[1:3]
     column, row = (_folded(at[..., k] - 0.5, n, mode) for k, n in enumerate((w, h)))
     i, j = (jnp.floor(place + 0.5).astype(jnp.int32) for place in (row, column))
-    return _finder(x, mode, fill)(i, j).reshape(x.shape)
+    found = _looked_up(x.reshape(len(x), h * w, -1), i * w + j)
+    if mode == "constant":
+        inside = _inside(i, h) & _inside(j, w)
+        found = jnp.where(inside[..., None], found, jnp.asarray(fill, x.dtype))
+    return found.reshape(x.shape)
 
 
-def _finder(x: Array, mode: Mode, fill: float | Array) -> Callable[[Array, Array], Array]:
-    """Returns `(rows, columns) int32[b, k] -> [b, k, c]`, the pixels there, or what lies outside.
+def _inside(place: Array, n: int) -> Array:
+    """Tells whether 0 <= place < n, for int32: below 0 is far above n without a sign."""
+    return place.astype(jnp.uint32) < n
+
+
+def _looked_up(flat: Array, at: Array) -> Array:
+    """Returns the pixels at places int32[b, k] of [b, h * w, c]; some pixel where there is none.
 
     Numbers are looked up one at a time, since gathers of numbers fuse with what is done to them.
     """
-    h, w, c = x.shape[1:]
-    outside = jnp.broadcast_to(jnp.asarray(fill, x.dtype), (c,))
-
-    def channel(flat: Array, outside: Array, i: Array, j: Array) -> Array:
-        at = jnp.clip(i, 0, h - 1) * w + jnp.clip(j, 0, w - 1)
-        found = flat.at[at].get(mode="promise_in_bounds")
-        if mode != "constant":
-            return found
-        return jnp.where((i >= 0) & (i < h) & (j >= 0) & (j < w), found, outside)
-
-    channels = jax.vmap(channel, in_axes=(-1, 0, None, None), out_axes=-1)
-    pictures = jax.vmap(channels, in_axes=(0, None, 0, 0))
-    return lambda i, j: pictures(x.reshape(len(x), h * w, c), outside, i, j)
+    at = jnp.clip(at, 0, flat.shape[1] - 1)
+    one = lambda flat, at: flat.at[at].get(mode="promise_in_bounds")  # noqa: E731
+    return jax.vmap(jax.vmap(one, in_axes=(-1, None), out_axes=-1))(flat, at)
 
 
 def _folded(at: Array, n: int, mode: Mode) -> Array:
