@@ -16,6 +16,10 @@ Array = Any  # jax.Array or np.ndarray: a leaf of a PyTree
 Key = Any  # a typed JAX key, `jax.random.key(seed)`
 
 
+class RecipeWarning(UserWarning):
+    """Something went on that should be known of; commands print it as a line."""
+
+
 class TaskError(ValueError):
     """A task, data set or argument that cannot be understood; says what to do instead.
 

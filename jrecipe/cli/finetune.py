@@ -243,15 +243,18 @@ def _finish(
     from jrecipe.cli.run_folder import write_record
 
     kind, predictor = tuned.predictor.kind, tuned.predictor
-    test = None
+    test, said = None, {"training": tuned.train.notes, "validation": tuned.val.notes}
     if "test" in splits:
         labels = predictor.labels or None
         data = kind.read(splits["test"], predictor.tokenizer, labels)
-        test = predictor.score(data)
+        test, said["test"] = predictor.score(data), data.notes
+    for split, notes in said.items():
+        for note in notes:
+            click.echo(f"{split}: {note}", err=True)
     numbers: dict[str, Any] = {"measure": kind.measure, "val": tuned.headline}
     if test is not None:
         numbers["test"] = kind.headline(test)
-    report = report_of(tuned, test, tried, command)
+    report = report_of(tuned, test, tried, command, said)
     try:
         predictor.save(folder, {"scores": numbers})
         report.save(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,13 @@ _CAUSES = {  # of a pitfall: cause and component
 }
 
 
-def report_of(tuned: FineTuned, test: Any, tried: Sweep | None, command: str) -> Report:
+def report_of(
+    tuned: FineTuned,
+    test: Any,
+    tried: Sweep | None,
+    command: str,
+    said: Mapping[str, Sequence[str]],
+) -> Report:
     """Returns findings, story and facts of a run.
 
     Args:
@@ -28,6 +35,7 @@ def report_of(tuned: FineTuned, test: Any, tried: Sweep | None, command: str) ->
       test: scores on the test rows, or None.
       tried: what a sweep tried, or None.
       command: that made it.
+      said: what was cut, dropped or empty, by split.
     """
     seen = look_back(tuned, swept=tried is not None)
     findings = list(tuned.findings)
@@ -62,8 +70,7 @@ def report_of(tuned: FineTuned, test: Any, tried: Sweep | None, command: str) ->
             text=(
                 f"{len(tuned.train.source):,} training and {len(tuned.val.source):,} validation "
                 f"rows of tokens, read in {tuned.reading_seconds:.1f} s.",
-                *(f"Training: {note}" for note in tuned.train.notes),
-                *(f"Validation: {note}" for note in tuned.val.notes),
+                *(f"{split.capitalize()}: {note}" for split in said for note in said[split]),
             ),
         )
     ]

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from jrecipe.cli.answers import text_of
+from jrecipe.cli.printing import warnings_as_lines
 from jrecipe.cli.run_folder import read_record
 from jrecipe.finetune.kinds import Kind
 from jrecipe.finetune.predictor import load_finetuned
@@ -33,7 +34,8 @@ def predict_text(run: str, given: Sequence[str], split: str | None, *, as_json: 
     predictor = load_finetuned(run)
     kind = predictor.kind
     named = _of_split(run, split) if split is not None else _of(given, kind)
-    answers = predictor.answers([row for _, row in named])
+    with warnings_as_lines():
+        answers = predictor.answers([row for _, row in named])
     for (name, _), answer in zip(named, answers, strict=True):
         if as_json:
             click.echo(json.dumps({"name": name, **answer}, ensure_ascii=False))

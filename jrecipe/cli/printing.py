@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from jrecipe.cli.stop import FAILED
-from jrecipe.types import one_line
+from jrecipe.types import RecipeWarning, one_line
 
 if TYPE_CHECKING:
     from jrecipe.report import Report
@@ -30,9 +30,7 @@ def print_report(report: Report, *, as_json: bool, quiet: bool) -> None:
 
 @contextlib.contextmanager
 def warnings_as_lines() -> Iterator[None]:
-    """Prints warnings about checkpoints as lines of the command line; others stay as they are."""
-    from jrecipe.train.saver import SavingWarning
-
+    """Prints our own warnings as lines of the command line; others stay as they are."""
     before = warnings.showwarning
 
     def show(
@@ -43,13 +41,13 @@ def warnings_as_lines() -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if issubclass(category, SavingWarning):
+        if issubclass(category, RecipeWarning):
             click.echo(f"jrecipe: warning: {one_line(str(message))}", err=True)
         else:
             before(message, category, filename, lineno, file, line)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", SavingWarning)
+        warnings.simplefilter("always", RecipeWarning)
         warnings.showwarning = show
         yield
 

@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from jrecipe.finetune.load import PretrainedText, load_pretrained
 from jrecipe.finetune.row_outputs import row_outputs
 from jrecipe.finetune.rows import Row, TextRows, as_rows
 from jrecipe.finetune.t5_folder import write_t5
-from jrecipe.finetune.text_data import TextData
+from jrecipe.finetune.text_data import TextData, TextWarning
 from jrecipe.finetune.tokenizer import TextTokenizer, read_tokenizer
 from jrecipe.models.t5 import T5
 from jrecipe.models.weights import fill, read_arrays
@@ -60,9 +61,14 @@ class Predictor:
 
         Returns:
           Dicts with "answer", and with "probability" and "probabilities" where there are classes.
+
+        Warns:
+          TextWarning: if texts were cut or are empty, with how many.
         """
         blank = [self.kind.blank(row, self.labels) for row in rows]
         data = self.kind.read(as_rows(blank), self.tokenizer, self.labels or None)
+        if data.truncated or data.empty:
+            warnings.warn(" ".join(data.notes), TextWarning, stacklevel=2)
         return self.kind.answers(self.decided(data), data, self.tokenizer)
 
     def score(self, data: TextData, *, batch_size: int = 64) -> Any:

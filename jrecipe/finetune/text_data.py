@@ -12,6 +12,11 @@ from jrecipe.finetune.fields import counted
 from jrecipe.finetune.rows import TextRows
 from jrecipe.finetune.tokenized import AnyTokenized
 from jrecipe.finetune.tokenizer import Encoded, TextTokenizer
+from jrecipe.types import RecipeWarning
+
+
+class TextWarning(RecipeWarning):
+    """Some texts were cut or are empty, and answered all the same."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

@@ -113,7 +113,10 @@ def fill(
     }
     if any(found.values()):
         said = "; ".join(f"it {what} {names}" for what, names in found.items() if names)
-        raise TaskError(f"{where} does not fit the network: {said}.")
+        raise TaskError(
+            f"{where} does not fit the network: {said}. Give the weights and the configuration "
+            "that were saved together."
+        )
     return jax.tree_util.tree_unflatten(
         structure, [np.asarray(turned[name], np.float32) for name in wanted]
     )

@@ -25,12 +25,12 @@ from jrecipe.train.checkpoint import checkpoint_steps, load_checkpoint, save_che
 from jrecipe.train.checkpoint_record import record_file
 from jrecipe.train.history import History
 from jrecipe.train.state import copy_state
-from jrecipe.types import PyTree, TaskError
+from jrecipe.types import PyTree, RecipeWarning, TaskError
 
 STATES, BEST, HISTORY = "checkpoints", "best", "history.jsonl"
 
 
-class SavingWarning(RuntimeWarning):
+class SavingWarning(RecipeWarning):
     """A checkpoint could not be written, or is damaged; the run goes on."""
 
 

@@ -39,21 +39,40 @@ def write_columns(path, rows):
 def tuned(encoder, tmp_path_factory):
     """A run of a folder with three splits, of other formats."""
     home = tmp_path_factory.mktemp("reviews")
-    write_table(home / "train.csv", reviews(192, 0))
+    train, test = reviews(192, 0), reviews(32, 2)
+    train[7]["text"] = "good film " * 100
+    test[5]["text"] = ""
+    write_table(home / "train.csv", train)
     write_lines(home / "dev.jsonl", reviews(32, 1))
-    write_lines(home / "test.jsonl", reviews(32, 2))
+    write_lines(home / "test.jsonl", test)
     out = home / "run"
     code, said, err = run(
         *("finetune", "classify", str(home), "--encoder", encoder, "--out", str(out)),
         *("--epochs", "8", "--learning-rate", "3e-3", "--batch-size", "16"),
     )
     assert code == 0, err
-    return home, out, said
+    return home, out, said, err
+
+
+@pytest.mark.slow
+def test_what_is_cut_or_empty_is_counted_for_each_split(tuned):
+    _, out, said, err = tuned
+    assert "training: 1 of 192 texts (0.52 %) were cut to 128 tokens" in err
+    assert "test: 1 of 32 texts (3.1 %) are empty" in err
+    assert "validation:" not in err
+    assert "cut to" not in said
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "were cut to 128 tokens" in page
+    assert "Test: 1 of 32 texts" in page
+    code, said, err = run("predict", str(out), "bad " * 300, "good", "--json")
+    assert (code, len(said.splitlines())) == (0, 2)
+    assert err.startswith("jrecipe: warning: 1 of 2 texts (50 %) were cut to 128 tokens")
+    assert run("predict", str(out), "a good film")[2] == ""
 
 
 @pytest.mark.slow
 def test_a_folder_of_splits_is_learned_and_tested(tuned):
-    _, out, said = tuned
+    _, out, said, _ = tuned
     assert "validation: accuracy" in said
     assert "test: accuracy" in said
     record = json.loads((out / "finetuned.json").read_text())
@@ -67,7 +86,7 @@ def test_a_folder_of_splits_is_learned_and_tested(tuned):
 
 @pytest.mark.slow
 def test_texts_files_and_splits_are_answered(tuned, tmp_path):
-    home, out, _ = tuned
+    home, out, *_ = tuned
     code, said, _ = run("predict", str(out), "the film was good .", "it was awful .")
     assert code == 0
     assert [line.split("\t")[1] for line in said.splitlines()] == ["good", "bad"]
@@ -84,7 +103,7 @@ def test_texts_files_and_splits_are_answered(tuned, tmp_path):
 
 @pytest.mark.slow
 def test_a_run_goes_on_where_it_was(tuned, encoder):
-    home, out, _ = tuned
+    home, out, *_ = tuned
     code, said, err = run(
         *("finetune", "classify", str(home), "--encoder", encoder, "--out", str(out)),
         *("--epochs", "8", "--learning-rate", "3e-3", "--batch-size", "16", "--resume"),
