@@ -12,6 +12,7 @@ from jrecipe.cli.saving import versions
 from jrecipe.figures import Table
 from jrecipe.finetune import FineTuned, Sweep
 from jrecipe.finetune.hindsight import look_back, pitfalls_of
+from jrecipe.finetune.scores.found import Found
 from jrecipe.report import Report, Section
 
 _CAUSES = {  # of a pitfall: cause and component
@@ -115,7 +116,8 @@ def report_of(
     text = [f"Validation: {line}" for line in str(tuned.scores).splitlines()[:1]]
     if test is not None:
         text.append(f"Test: {str(test).splitlines()[0]}")
-    sections.append(Section(title="Scores", text=tuple(text)))
+    split, shown = ("Validation", tuned.scores) if test is None else ("Test", test)
+    sections.append(Section(title="Scores", text=tuple(text), table=_of_classes(split, shown)))
     kind = tuned.predictor.kind
     facts = {
         "command": command,
@@ -135,4 +137,23 @@ def report_of(
         sections=tuple(sections),
         facts=facts,
         test=None if test is None else {kind.measure: float(np.float64(kind.headline(test)))},
+    )
+
+
+def _of_classes(split: str, scores: Any) -> Table | None:
+    """Returns how well each class or type is found, where there are some."""
+    parts: Mapping[str, Found] | None = getattr(scores, "parts", None)
+    if parts is None:
+        return None
+    return Table(
+        title=f"{split}, each class",
+        columns=("class", "precision, %", "recall, %", "F1, %", "examples"),
+        rows=tuple(
+            (
+                name,
+                *(f"{100 * share:.1f}" for share in (found.precision, found.recall, found.f1)),
+                f"{found.n:,}",
+            )
+            for name, found in parts.items()
+        ),
     )

@@ -64,6 +64,7 @@ def test_what_is_cut_or_empty_is_counted_for_each_split(tuned):
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "were cut to 128 tokens" in page
     assert "Test: 1 of 32 texts" in page
+    assert "Test, each class" in page
     code, said, err = run("predict", str(out), "bad " * 300, "good", "--json")
     assert (code, len(said.splitlines())) == (0, 2)
     assert err.startswith("jrecipe: warning: 1 of 2 texts (50 %) were cut to 128 tokens")

@@ -28,9 +28,14 @@ class ClassScores:
     macro_f1: float
     classes: dict[str, Found]
 
+    @property
+    def parts(self) -> dict[str, Found]:
+        """What the table shows: each class."""
+        return self.classes
+
     def __str__(self) -> str:
         head = f"accuracy {100 * self.accuracy:.1f} %, macro F1 {100 * self.macro_f1:.1f} %"
-        return f"{head} (n={self.n})\n{table(self.classes)}"
+        return f"{head} (n={self.n})\n{table(self.parts)}"
 
 
 def class_scores(predictions: Array, targets: Array, names: Sequence[str]) -> ClassScores:

@@ -30,8 +30,13 @@ class EntityScores:
         """F1 of all entities together, the number that papers give."""
         return self.all.f1
 
+    @property
+    def parts(self) -> dict[str, Found]:
+        """What the table shows: each type, and all together."""
+        return {**self.types, "all": self.all}
+
     def __str__(self) -> str:
-        rows = table({**self.types, "all": self.all})
+        rows = table(self.parts)
         return f"entity F1 {100 * self.f1:.1f} % (n={self.n} sentences)\n{rows}"
 
 
