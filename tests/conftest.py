@@ -9,6 +9,7 @@ import tempfile
 import hypothesis
 import jax
 import pytest
+from browsers import browser  # noqa: F401
 
 jax.config.update("jax_num_cpu_devices", 2)  # so that sharding is tested on any machine
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -25,7 +26,10 @@ if jax.__version_info__ < (0, 11):  # halves the time to compile; later versions
 
 # Many tests compile the same programs: each worker keeps those it compiled as long as it runs. The
 # folder is no one else's, since JAX writes it in place: another process could read half a program.
-_COMPILED = tempfile.mkdtemp(prefix="jrecipe-tests-")
+# JRECIPE_COMPILED names one that outlives the run, for the next of as many workers.
+_KEPT = os.environ.get("JRECIPE_COMPILED")
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+_COMPILED = os.path.join(_KEPT, _WORKER) if _KEPT else tempfile.mkdtemp(prefix="jrecipe-tests-")
 jax.config.update("jax_compilation_cache_dir", _COMPILED)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
@@ -91,7 +95,8 @@ _THIN = {
 
 def pytest_unconfigure() -> None:
     """Removes what was compiled."""
-    shutil.rmtree(_COMPILED, ignore_errors=True)
+    if not _KEPT:
+        shutil.rmtree(_COMPILED, ignore_errors=True)
 
 
 @pytest.hookimpl(tryfirst=True)

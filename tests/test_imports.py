@@ -27,7 +27,7 @@ RECIPE = {
     "report",
     "train",
 }
-ALL = {*RECIPE, "recipe", "rungs", "jrecipe"}
+ALL = {*RECIPE, "human", "recipe", "rungs", "jrecipe"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "version": set(),
@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {*BASE, "figures", "draw", "checks.result"},
     "finetune": {*ABOVE_TASK, "metrics", "models", "train", "checks.result"},
     "rungs": {*ABOVE_TASK, "train", "report"},
+    "human": {*BASE, "data.order", "draw", "task", "checks.examples", "checks.intervals"},
     "recipe": RECIPE | {"jrecipe"},  # of the package itself: its version
     "testing": ALL,
     "cli": ALL,

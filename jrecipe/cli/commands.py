@@ -11,6 +11,7 @@ TABLE = {
     "cook": Lazy("jrecipe.cli.cook:cook", "Look, train, check and test: the whole recipe."),
     "check": Lazy("jrecipe.cli.check:check", "Check a task without training it to the end."),
     "inspect": Lazy("jrecipe.cli.inspect:inspect", "Look at the data only."),
+    "human": Lazy("jrecipe.cli.human:human", "Ask a person, on a page, and score the answers."),
     "fit": Lazy("jrecipe.cli.fit:fit", "Train only; can be interrupted and resumed."),
     "finetune": Lazy("jrecipe.cli.finetune:finetune", "Fine-tune BERT or its like on texts."),
     "launch": Lazy("jrecipe.cli.launch:launch", "Try out training in several processes."),

@@ -8,7 +8,6 @@ import click
 
 from jrecipe.cli import options
 from jrecipe.cli.command_line import command_for
-from jrecipe.cli.human_file import read_human
 from jrecipe.cli.printing import code_of, print_place, print_report
 from jrecipe.cli.progress import saying
 from jrecipe.cli.run_folder import choose_folder, claimed
@@ -77,10 +76,15 @@ def cook(
 
         say.briefly(f"Load {target}")
         loaded = load_target(target, seed=seed, column=column, data_dir=data_dir)
-        answers = None if human is None else read_human(human, tuple(loaded.what.class_names))
         folder = choose_folder(loaded.name, out, resume) if folder is None else folder
         chosen = {"budget": budget, "target": column}
         dish = dish_of(loaded.what)
+        answers = None
+        if human is not None:
+            from jrecipe.human import answers_for
+
+            read = answers_for(dish.task, "val", human, dish.task.class_names)
+            answers = (read.rows, read.labels)
         command = command_for(arguments, folder)
         record = _record(command, loaded, dish, seed, chosen)
         again = command_for(arguments, folder, resume=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jrecipe.data.encode import EncodedSource, Encoder, pick, select
+from jrecipe.data.encode import EncodedSource, Encoder, TextEncoder, pick, select
 from jrecipe.data.labels import read_targets
 from jrecipe.data.source import ArraySource, as_source
 from jrecipe.data.split import stratified_split
@@ -34,6 +34,8 @@ class Splits:
       encoder: made the inputs from what was stored; fitted on the training split only. None if the
         inputs are as they were stored.
       notes: what the loader decided, in sentences, for the report.
+      texts: of each split as they were stored, where inputs are texts; an encoder may keep less of
+        them than a person reads.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Splits:
     class_names: tuple[str, ...] = ()
     encoder: Encoder | None = None
     notes: tuple[str, ...] = ()
+    texts: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict, repr=False)
 
 
 def assemble(
@@ -115,6 +118,7 @@ def assemble(
         class_names=targets.names,
         encoder=encoder,
         notes=tuple(said),
+        texts={s: x for s, (x, _) in parts.items()} if isinstance(encoder, TextEncoder) else {},
     )
 
 

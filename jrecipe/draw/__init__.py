@@ -5,9 +5,9 @@ drawing serves a light page, a dark page and paper. The palette is that of Okabe
 Universal Design", 2008, which people with any kind of colour vision can tell apart.
 """
 
-from jrecipe.draw.markup import html
+from jrecipe.draw.markup import html, png
 from jrecipe.draw.plot import svg
 from jrecipe.draw.style import STYLE
 from jrecipe.draw.text import clean, short_number
 
-__all__ = ["STYLE", "clean", "html", "short_number", "svg"]
+__all__ = ["STYLE", "clean", "html", "png", "short_number", "svg"]

@@ -59,13 +59,19 @@ def _gallery(figure: Pictures) -> str:
         height, width = image.shape[:2]
         entries.append(
             f'<li{frame}><img{pixels} alt="{alt}" width="{width}" height="{height}" '
-            f'style="height:auto" src="{_png(image)}">'
+            f'style="height:auto" src="{png(image)}">'
             f"<span>{sign}{escape(caption)}</span></li>"
         )
     return f'<ul class="jr-gallery">{"".join(entries)}</ul>'
 
 
-def _png(image: np.ndarray) -> str:
+def png(image: np.ndarray, largest: int = 256) -> str:
+    """Returns a picture [h, w] or [h, w, c], values in [0, 1], as an address that holds a PNG.
+
+    Args:
+      image: the picture; other than three channels are averaged.
+      largest: most pixels along a side; larger ones are made smaller.
+    """
     from PIL import Image
 
     image = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=1.0, neginf=0.0)
@@ -73,7 +79,7 @@ def _png(image: np.ndarray) -> str:
         image = image.mean(axis=-1)
     levels = np.round(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)
     picture = Image.fromarray(levels)
-    picture.thumbnail((256, 256))
+    picture.thumbnail((largest, largest))
     out = io.BytesIO()
     picture.save(out, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")

@@ -139,7 +139,7 @@ def test_the_traceback_is_there_for_those_who_ask(tmp_path):
         ),
         (("check", "t.csv", "--ignore", "spam"), ("ignore", "'spam'", "causes are")),
         (("cook", "t.csv", "--ignore", "spam"), ("ignore", "'spam'", "causes are")),
-        (("cook", "t.csv", "--human", "no.json"), ("--human no.json", '"rows"')),
+        (("cook", "t.csv", "--human", "no.json"), ("human answers no.json", '"rows"')),
         (("predict", "nowhere", "t.csv"), ("'nowhere'", "run.json", "jrecipe cook")),
         (("predict", ".", "t.csv"), ("'.'", "run.json")),
         (("predict", "."), ("no FILES and no --split", "give files")),
@@ -158,7 +158,7 @@ def test_arguments_that_do_not_fit(tmp_path, args, says):
     ("text", "says"),
     [
         ("{", ("cannot be read",)),
-        ("[1]", ("lacks rows and labels",)),
+        ("[1]", ("no rows and labels",)),
         ('{"rows": [0, 1], "labels": ["yes"]}', ("one entry for each of 2 rows",)),
         ('{"rows": [0], "labels": ["maybe"]}', ("'maybe'", "no, yes")),
         ('{"rows": [0], "labels": [7]}', ("label 7", "0 to 1")),

@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-
 import pytest
+from browsers import PHONE, needs_browser, requests_of
 from report_samples import sample
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"
-)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    profile = tmp_path_factory.mktemp("profile")
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--disable-background-networking",
-        "--no-proxy-server",
-        f"--user-data-dir={profile}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(executable_path=DRIVER)
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
 def opened(browser, tmp_path_factory):
     """The page, opened 375 px wide with every finding unfolded; yields its address."""
     path = sample().save(tmp_path_factory.mktemp("run"))
-    phone = {"width": 375, "height": 740, "deviceScaleFactor": 2, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
     browser.get(path.as_uri())
     browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; })")
     return path.as_uri()
@@ -51,13 +21,7 @@ def opened(browser, tmp_path_factory):
 
 def test_the_console_stays_empty_and_nothing_is_requested(browser, opened):
     assert browser.get_log("browser") == []
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [
-        message["params"]["request"]["url"]
-        for message in messages
-        if message["method"] == "Network.requestWillBeSent"
-        and message["params"]["documentURL"].startswith(opened)  # not the browser's own new tab
-    ]
+    asked = requests_of(browser, opened)
     assert opened in asked  # the log does see requests
     assert [url for url in asked if not url.startswith("data:") and url != opened] == []
 
