@@ -76,7 +76,7 @@ class _Reads:
     index and leaves the rows of the others; so the order is that of `rows`, and few rows wait.
     """
 
-    def __init__(self, source: Source, rows: Iterator[np.ndarray], unpadded: bool):
+    def __init__(self, source: Source, rows: Iterator[np.ndarray], unpadded: bool = False):
         self._source = source
         self._read = unpadded_reader(source) if unpadded else source.take
         self._rows = rows
