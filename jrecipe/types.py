@@ -16,7 +16,7 @@ Array = Any  # jax.Array or np.ndarray: a leaf of a PyTree
 Key = Any  # a typed JAX key, `jax.random.key(seed)`
 
 
-class RecipeWarning(UserWarning):
+class RecipeWarning(Warning):
     """Something went on that should be known of; commands print it as a line."""
 
 

@@ -15,7 +15,7 @@ from jrecipe.finetune.tokenizer import Encoded, TextTokenizer
 from jrecipe.types import RecipeWarning
 
 
-class TextWarning(RecipeWarning):
+class TextWarning(RecipeWarning, UserWarning):
     """Some texts were cut or are empty, and answered all the same."""
 
 

@@ -30,7 +30,7 @@ from jrecipe.types import PyTree, RecipeWarning, TaskError
 STATES, BEST, HISTORY = "checkpoints", "best", "history.jsonl"
 
 
-class SavingWarning(RecipeWarning):
+class SavingWarning(RecipeWarning, RuntimeWarning):
     """A checkpoint could not be written, or is damaged; the run goes on."""
 
 
