@@ -58,11 +58,11 @@ def grid_of(mask: Array, room: Array | None = None) -> Grid:
       room: [b, k], of which only the shape counts: there are b * k rows. None for all b * t.
 
     Example:
-      >>> mask = jnp.array([[True, False], [True, True]])
+      >>> mask = jnp.array([[True, False, False], [True, True, False]])
       >>> grid = grid_of(mask, jnp.zeros((2, 2)))
-      >>> rows = grid.flat(jnp.array([[5, 0], [6, 7]]))
+      >>> rows = grid.flat(jnp.array([[5, 0, 0], [6, 7, 0]]))
       >>> rows.tolist(), grid.square(rows).tolist()
-      ([5, 6, 7, 0], [[5, 0], [6, 7]])
+      ([5, 6, 7, 0], [[5, 0, 0], [6, 7, 0]])
     """
     b, t = mask.shape
     if room is None or room.shape[1] >= t:
