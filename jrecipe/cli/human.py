@@ -12,7 +12,7 @@ import click
 from jrecipe.cli import options
 from jrecipe.cli.progress import saying
 from jrecipe.cli.stop import StopError, os_stop
-from jrecipe.cli.target import Target, load_target
+from jrecipe.cli.target import Target, load_target, user_code
 
 
 @click.command(
@@ -89,7 +89,8 @@ def human(
         from jrecipe.human import make_sheet, render
 
         texts = None if loaded.splits is None else loaded.splits.texts.get(split)
-        sheet = make_sheet(task, split=split, n=count, seed=seed, texts=texts)
+        with user_code(loaded):
+            sheet = make_sheet(task, split=split, n=count, seed=seed, texts=texts)
         path = Path(out or f"human-{loaded.name}-{split}.html")
         try:
             path.write_text(render(sheet), encoding="utf-8")

@@ -76,3 +76,22 @@ def test_a_page_that_cannot_be_written_is_one_line(tmp_path):
     assert code == 2
     assert "page.html" in err
     assert "Traceback" not in err
+
+
+def test_a_decoder_that_raises_is_one_line_with_its_place(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "import jrecipe as jr, optax\n"
+        "digits = jr.data.load('digits')\n"
+        "def decode(inputs):\n"
+        "    raise RuntimeError('no pictures today')\n"
+        "task = jr.Task(model=jr.models.Linear(10), loss=jr.losses.softmax_cross_entropy(),\n"
+        "    train=digits.train, val=digits.val, optimizer=optax.sgd(0.1), batch_size=64,\n"
+        "    decode=decode)\n",
+        encoding="utf-8",
+    )
+    code, _, err = run("human", f"{tmp_path / 'own.py'}:task", "--out", str(tmp_path / "p.html"))
+    assert code == 2
+    assert "no pictures today" in err
+    assert "own.py:4:" in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "p.html").exists()

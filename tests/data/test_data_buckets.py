@@ -144,3 +144,11 @@ def test_lengths_that_do_not_fit_the_buckets_are_refused(lengths):
     source.lengths = lengths
     with pytest.raises(jr.TaskError, match=r"source.lengths needs the length of each of 5 rows"):
         source_training_rows(source, 2, 0, 0)
+
+
+@pytest.mark.parametrize("n", [1003, 1010, 1021])
+def test_the_batch_between_two_epochs_holds_as_much_as_others(n):
+    buckets = np.full(n, 64)
+    lengths = generator(n).integers(1, 65, n)
+    rows = training_rows(buckets, 32, 0, 0, 12 * n // 32, lengths)
+    assert np.abs(lengths[rows].mean(1) - lengths.mean()).max() < 3
