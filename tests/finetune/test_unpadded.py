@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import numpy as np
 import optax
@@ -17,6 +19,7 @@ from jrecipe.finetune.ragged import Ragged
 from jrecipe.finetune.rows import as_rows
 from jrecipe.finetune.tokenized import PairSource, TokenizedSource, Tokens
 from jrecipe.models import Bert, TextClassifier
+from jrecipe.train.some_rows import SomeRows
 
 SIZE = 16
 
@@ -93,6 +96,26 @@ def test_training_is_that_of_padded_batches_and_is_traced_once_for_each_bucket()
     other = jr.fit(own_task(Padded(source)), 45, progress=False)
     np.testing.assert_allclose(fit.history["loss"], other.history["loss"], rtol=1e-3)
     assert np.ptp(fit.history["loss"]) > 0.01
+
+
+@pytest.mark.parametrize(("how", "left_out"), [({}, True), ({"accumulate": 4}, False)])
+@pytest.mark.parametrize("part", [False, True])
+def test_only_whole_batches_are_read_without_padding(how, left_out, part):
+    task, seen = own_task(texts()), []
+    if part:  # some rows of a source read as it does
+        task = task.replace(train=SomeRows(task.train, np.arange(64)[::-1]))
+    model = task.model
+
+    def apply(params, state, inputs, *, key=None, train=False):
+        if train:
+            seen.append("room" in inputs)
+        return model.apply(params, state, inputs, key=key, train=train)
+
+    watched = dataclasses.replace(model, apply=apply)
+    fit = jr.fit(task.replace(model=watched), 3, progress=False, **how)
+    assert np.isfinite(fit.history["loss"]).all()
+    assert (True in seen) == left_out
+    assert part or set(seen) == {left_out}  # a part may hold more than its bucket does on average
 
 
 def test_batches_that_are_cut_in_parts_keep_their_padding():
