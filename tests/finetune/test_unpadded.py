@@ -98,7 +98,9 @@ def test_training_is_that_of_padded_batches_and_is_traced_once_for_each_bucket()
     assert np.ptp(fit.history["loss"]) > 0.01
 
 
-@pytest.mark.parametrize(("how", "left_out"), [({}, True), ({"accumulate": 4}, False)])
+@pytest.mark.parametrize(
+    ("how", "left_out"), [({}, True), ({"accumulate": 4}, False), ({"devices": 2}, False)]
+)
 @pytest.mark.parametrize("part", [False, True])
 def test_only_whole_batches_are_read_without_padding(how, left_out, part):
     task, seen = own_task(texts()), []
