@@ -137,6 +137,19 @@ def test_colours_are_those_of_the_definitions():
     assert np.abs(hue - x).max() > 0.1
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_contrast_spreads_all_channels_about_one_light(channels):
+    x = np.random.default_rng(0).uniform(0.2, 0.8, (4, 5, 6, channels)).astype(np.float32)
+    x *= np.linspace(0.5, 1.0, channels, dtype=np.float32)  # channels of other means
+    batch = jr.Batch(x, jnp.zeros(4), jnp.ones(4))
+    got = np.asarray(A.random_contrast(0.5, value_range=None)(jax.random.key(0), batch).inputs)
+    share = np.array([0.299, 0.587, 0.114]) if channels == 3 else np.full(channels, 1 / channels)
+    light = (x @ share).mean(axis=(1, 2))[:, None, None, None]
+    factor = (got - light) / (x - light)
+    np.testing.assert_allclose(factor, np.broadcast_to(factor[:, :1, :1, :1], x.shape), rtol=2e-2)
+    assert np.ptp(factor[:, 0, 0, 0]) > 0.05
+
+
 def test_a_third_of_a_turn_of_hue_makes_red_green():
     from jrecipe.augment.colour import turned
 
