@@ -4,6 +4,7 @@
 """
 
 from jrecipe.data.buckets import buckets_of, evaluation_rows, training_rows
+from jrecipe.data.damage import Damage
 from jrecipe.data.digits import load_digits
 from jrecipe.data.encode import (
     EncodedSource,
@@ -30,6 +31,7 @@ from jrecipe.data.tfds import load_tfds
 
 __all__ = [
     "ArraySource",
+    "Damage",
     "EncodedSource",
     "Encoder",
     "ImageEncoder",

@@ -156,6 +156,8 @@ def as_number(cell: Any) -> float | None:
         return None  # a category with two values
     try:
         return float(cell)
+    except OverflowError:  # a whole number of hundreds of digits, as JSON allows
+        return math.inf if cell > 0 else -math.inf
     except (TypeError, ValueError):
         return None
 

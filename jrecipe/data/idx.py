@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import re
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from jrecipe.data.damage import Damage, DamageError, Notice, refuse
 from jrecipe.data.encode import ImageEncoder
+from jrecipe.data.gzipped import unpack
 from jrecipe.data.splits import Splits, assemble
 from jrecipe.types import TaskError
 
@@ -27,7 +27,7 @@ def is_idx_folder(folder: Path) -> bool:
     return any(_FILE.fullmatch(path.name) for path in folder.iterdir())
 
 
-def load_idx(folder: str | Path, *, seed: int = 0) -> Splits:
+def load_idx(folder: str | Path, *, seed: int = 0, notice: Notice = refuse) -> Splits:
     """Loads `train-images-idx3-ubyte(.gz)` and its siblings; `t10k` is the test split.
 
     A file `labels.txt` in the folder, one name per line, gives names to the classes.
@@ -35,6 +35,7 @@ def load_idx(folder: str | Path, *, seed: int = 0) -> Splits:
     Args:
       folder: holds the files.
       seed: of the validation split, which is cut from the training split.
+      notice: told of files that are damaged or cut short; the whole rows before are loaded.
 
     Raises:
       TaskError: naming the file that is missing or damaged.
@@ -61,20 +62,13 @@ def load_idx(folder: str | Path, *, seed: int = 0) -> Splits:
                 f"{folder} holds no {split} {missing}; needed is a file like {split}-{missing}-"
                 f"idx{3 if missing == 'images' else 1}-ubyte, or the same with .gz."
             )
-        images, labels = read_idx(pair[0]), read_idx(pair[1])
-        if images.ndim not in (3, 4) or labels.ndim != 1:
-            raise TaskError(
-                f"{pair[0]} has {images.ndim} axes and {pair[1].name} {labels.ndim}; pictures need "
-                "3 (or 4 with channels), labels 1."
-            )
-        if len(images) != len(labels):
-            raise TaskError(
-                f"{pair[0]} has {len(images)} pictures, but {pair[1].name} has {len(labels)} "
-                "labels; get both files again."
-            )
-        raw[split] = (images, labels.astype(np.int64))
-    named = folder / "labels.txt"
-    names = named.read_text(encoding="utf-8").splitlines() if named.is_file() else []
+        try:
+            raw[split] = _pair(pair[0], pair[1], notice)
+        except TaskError as error:
+            if split == "train" or notice is refuse:
+                raise
+            said = str(error).removeprefix(f"{pair[0]} is").strip(" :.")
+            notice(Damage(path=str(pair[0]), reason=said, what="file", fix="get it again"))
     return assemble(
         folder.resolve().name,
         raw,
@@ -82,29 +76,83 @@ def load_idx(folder: str | Path, *, seed: int = 0) -> Splits:
         seed=seed,
         fit=ImageEncoder.fit,
         kind="classes",
-        class_names=[name.strip() for name in names if name.strip()],
+        class_names=_names(folder / "labels.txt", notice),
+        notice=notice,
     )
 
 
-def read_idx(path: str | Path) -> np.ndarray:
+def _pair(images_file: Path, labels_file: Path, notice: Notice) -> tuple[np.ndarray, np.ndarray]:
+    """Reads pictures and labels of one split; as many as both files hold, if one is damaged."""
+    told: list[Damage] = []
+
+    def tell(damage: Damage) -> None:
+        notice(damage)
+        told.append(damage)
+
+    images, labels = read_idx(images_file, tell), read_idx(labels_file, tell)
+    if images.ndim not in (3, 4) or labels.ndim != 1:
+        raise TaskError(
+            f"{images_file} has {images.ndim} axes and {labels_file.name} {labels.ndim}; pictures "
+            "need 3 (or 4 with channels), labels 1."
+        )
+    if told:
+        both = min(len(images), len(labels))
+        images, labels = images[:both], labels[:both]
+    if len(images) != len(labels):
+        raise TaskError(
+            f"{images_file} has {len(images)} pictures, but {labels_file.name} has {len(labels)} "
+            "labels; get both files again."
+        )
+    return images, labels.astype(np.int64)
+
+
+def _names(path: Path, notice: Notice) -> list[str]:
+    """Returns the class names in a file, one per line; none if there is no file."""
+    if not path.is_file():
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        notice(
+            Damage(
+                path=str(path),
+                line=line,
+                reason=f"not UTF-8 ({error.reason})",
+                what="file",
+                fix="save the file as UTF-8",
+            )
+        )
+        return []
+    return [line.strip() for line in lines if line.strip()]
+
+
+def read_idx(path: str | Path, notice: Notice = refuse) -> np.ndarray:
     """Reads one IDX file, gzipped if its name ends in `.gz`; checks magic number, sizes and length.
+
+    Args:
+      path: the file.
+      notice: told of a file that is damaged or has not the length that its header says; the whole
+        rows of it are returned.
 
     Returns:
       An array of the stored type in native byte order.
 
     Raises:
-      TaskError: naming the file and what is wrong with it.
+      TaskError: naming the file and what is wrong with it, if `notice` refuses it or no row is
+        whole.
 
     References:
       LeCun, Cortes and Burges, "The MNIST database of handwritten digits", 1998.
     """
     path = Path(path)
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise TaskError(f"{path} does not exist; give the path of an IDX file.") from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise TaskError(f"{path} is damaged or cut short ({error}); get it again.") from error
+    data, wrong = unpack(data) if path.suffix == ".gz" else (data, "")
+    if wrong and len(data) < 4:
+        raise TaskError(f"{path} is damaged or cut short ({wrong}); get it again.")
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _DTYPES:
         raise TaskError(
             f"{path} is no IDX file: it starts with {data[:4].hex(' ') or 'nothing'} instead of "
@@ -116,11 +164,25 @@ def read_idx(path: str | Path) -> np.ndarray:
         raise TaskError(f"{path} is cut short: its header says {axes} axes; get it again.")
     shape = struct.unpack(f">{axes}I", data[4:start])
     needed = start + math.prod(shape) * dtype.itemsize
-    if len(data) != needed:
-        state = "is cut short" if len(data) < needed else "is too long"
-        raise TaskError(
-            f"{path} {state}: shape {'x'.join(map(str, shape))} needs {needed} bytes, it has "
-            f"{len(data)}; get it again."
+    row = math.prod(shape[1:]) * dtype.itemsize
+    whole = min(shape[0], (len(data) - start) // row if row else 0)
+    if wrong:
+        wrong = f"the archive is damaged or cut short ({wrong})"
+    elif len(data) != needed:
+        state = "cut short" if len(data) < needed else "too long"
+        wrong = (
+            f"{state}: shape {'x'.join(map(str, shape))} needs {needed} bytes, it has {len(data)}"
         )
-    array = np.frombuffer(data, dtype, offset=start).reshape(shape)
+    if wrong:
+        damage = Damage(
+            path=str(path),
+            reason=f"{wrong}, {whole} of {shape[0]} rows are whole",
+            what="file",
+            fix="get it again",
+        )
+        if whole == 0:
+            raise DamageError(damage)
+        notice(damage)
+        shape = (whole, *shape[1:])
+    array = np.frombuffer(data, dtype, count=math.prod(shape), offset=start).reshape(shape)
     return array.astype(dtype.newbyteorder("="), copy=False)

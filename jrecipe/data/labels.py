@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jrecipe.data.damage import Damage, Notice, refuse
 from jrecipe.types import TaskError
 
 KINDS = ("classes", "number", "multilabel")
@@ -30,7 +31,12 @@ class Targets(NamedTuple):
 
 
 def read_targets(
-    raw: Mapping[str, Any], where: str, *, kind: str | None = None, names: Sequence[str] = ()
+    raw: Mapping[str, Any],
+    where: str,
+    *,
+    kind: str | None = None,
+    names: Sequence[str] = (),
+    notice: Notice = refuse,
 ) -> Targets:
     """Finds out what the targets are and brings them into form.
 
@@ -43,10 +49,11 @@ def read_targets(
       where: the file or data set, for error messages.
       kind: one of `KINDS` to insist, or None to look.
       names: class names in the order of the stored integers 0..C-1, if known.
+      notice: told of a class that is the only one.
 
     Raises:
-      TaskError: fewer than two classes, labels that are not whole where classes are asked for,
-        missing targets, or text that is different in nearly every row.
+      TaskError: fewer than two classes where `notice` refuses that, labels that are not whole where
+        classes are asked for, missing targets, or text that is different in nearly every row.
     """
     if kind is not None and kind not in KINDS:
         raise TaskError(f"kind needs to be one of {', '.join(KINDS)}, got {kind!r}.")
@@ -83,7 +90,7 @@ def read_targets(
             raise TaskError(f"{where}: targets are text, as {joined[0]!r}; they are no numbers.")
         cast = {split: array.astype(np.float32) for split, array in arrays.items()}
         return Targets(cast, kind, (), notes)
-    return _classes(arrays, joined, where, names, notes)
+    return _classes(arrays, joined, where, names, notes, notice)
 
 
 def _plain(values: Any, where: str) -> np.ndarray:
@@ -137,6 +144,7 @@ def _classes(
     where: str,
     names: Sequence[str],
     notes: tuple[str, ...],
+    notice: Notice,
 ) -> Targets:
     if joined.ndim != 1:
         raise TaskError(f"{where}: class labels need shape [n], got {list(joined.shape)}.")
@@ -154,8 +162,13 @@ def _classes(
     if joined.dtype.kind == "U":
         values = np.array(sorted(values, key=_natural))
     if len(values) < 2:
-        raise TaskError(
-            f"{where}: all targets are {values[0].item()!r}; classes need two values or more."
+        notice(
+            Damage(
+                path=where,
+                reason=f"all targets are {values[0].item()!r}",
+                what="only",
+                fix="classes need two values or more",
+            )
         )
     if names and joined.dtype.kind != "U":
         if values[0] < 0 or values[-1] >= len(names):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
+from jrecipe.data.damage import Damage, DamageError, Notice, refuse
 from jrecipe.data.inputs import recognise
 from jrecipe.data.splits import Splits, assemble
 from jrecipe.types import TaskError
@@ -21,10 +23,16 @@ _SPLITS = {
     "test": ("test",),
 }
 _NAMES = ("class_names", "label_names", "target_names", "classes")
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
 
 
 def load_npz(
-    path: str | Path, *, seed: int = 0, target: str | None = None, kind: str | None = None
+    path: str | Path,
+    *,
+    seed: int = 0,
+    target: str | None = None,
+    kind: str | None = None,
+    notice: Notice = refuse,
 ) -> Splits:
     """Loads an archive with `x` and `y`, or `x_train`, `y_train` and so on.
 
@@ -36,13 +44,15 @@ def load_npz(
       seed: of the splits that are cut.
       target: base name of the targets, if it is none of the above.
       kind: "classes", "number" or "multilabel", or None to look.
+      notice: told of arrays of a val or test split that are damaged, and of targets that are not
+        finite; all else is loaded.
 
     Raises:
       TaskError: naming the file and what it holds.
     """
     path = Path(path)
-    arrays = _read(path)
-    found = _find(arrays, path, target)
+    arrays, damaged = _read(path)
+    found = _find(arrays, damaged, path, target, notice)
     for split, (inputs, targets) in found.items():
         if len(np.atleast_1d(inputs)) == 0 or len(np.atleast_1d(targets)) == 0:
             raise TaskError(f"{path}: the {split} split is empty; give at least one example.")
@@ -57,11 +67,13 @@ def load_npz(
         kind=kind,
         class_names=[str(name) for name in np.atleast_1d(names)],
         notes=how.notes,
+        notice=notice,
     )
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """Returns the arrays by lower-case name."""
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Returns the arrays by lower-case name, and by name why the damaged ones cannot be read."""
+    arrays, damaged = {}, {}
     try:
         with contextlib.ExitStack() as stack:
             file = stack.enter_context(open(path, "rb"))
@@ -69,7 +81,6 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise TaskError(f"{path} holds one array, not an .npz archive with x and y.")
             stack.enter_context(archive)
-            arrays = {}
             for name in archive.files:
                 try:
                     arrays[name.lower()] = archive[name]
@@ -78,29 +89,47 @@ def _read(path: Path) -> dict[str, np.ndarray]:
                         f"{path}: array {name!r} cannot be read without pickle ({error}); save it "
                         "as numbers or text of one dtype."
                     ) from error
-            return arrays
+                except _DAMAGED as error:
+                    damaged[name.lower()] = str(error)
+            return arrays, damaged
     except FileNotFoundError as error:
         raise TaskError(f"{path} does not exist; give the path of an .npz file.") from error
     except TaskError:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+    except (*_DAMAGED, OSError, ValueError) as error:
         raise TaskError(f"{path} is no readable .npz archive ({error}); save it again.") from error
 
 
 def _find(
-    arrays: dict[str, np.ndarray], path: Path, target: str | None
+    arrays: dict[str, np.ndarray],
+    damaged: dict[str, str],
+    path: Path,
+    target: str | None,
+    notice: Notice,
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     targets = (target.lower(),) if target else _TARGETS
     found = {}
+    held = {*arrays, *damaged}
     for split, words in _SPLITS.items():
-        x, y = _named(arrays, _INPUTS, split, words), _named(arrays, targets, split, words)
+        x, y = _named(held, _INPUTS, split, words), _named(held, targets, split, words)
         if (x is None) != (y is None):
             raise TaskError(
                 f"{path}: the {split} split has {'inputs' if y is None else 'targets'} "
                 f"{x or y!r} but no {'targets' if y is None else 'inputs'}; it holds "
                 f"{_held(arrays)}."
             )
-        if x is not None and y is not None:
+        broken = [name for name in (x, y) if name in damaged]
+        for name in broken:
+            damage = Damage(
+                path=str(path),
+                reason=f"array {name!r} is damaged ({damaged[name]})",
+                what="file",
+                fix="save the archive again",
+            )
+            if split == "train":
+                raise DamageError(damage)
+            notice(damage)
+        if x is not None and y is not None and not broken:
             found[split] = (arrays[x], arrays[y])
     if "train" not in found:
         raise TaskError(
@@ -111,14 +140,14 @@ def _find(
 
 
 def _named(
-    arrays: dict[str, np.ndarray], bases: tuple[str, ...], split: str, words: tuple[str, ...]
+    held: Collection[str], bases: tuple[str, ...], split: str, words: tuple[str, ...]
 ) -> str | None:
     for base in bases:
         for word in words:
             for name in (f"{base}_{word}", f"{word}_{base}", f"{base}{word}", f"{word}{base}"):
-                if name in arrays:
+                if name in held:
                     return name
-        if split == "train" and base in arrays:
+        if split == "train" and base in held:
             return base
     return None
 

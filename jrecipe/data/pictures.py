@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
+import struct
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +14,25 @@ from typing import Any
 
 import numpy as np
 
+from jrecipe.data.damage import Damage, DamageError, Notice
 from jrecipe.types import TaskError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 LARGEST = 256  # pixels along the longer side, unless a size is asked for
+# What Pillow raises for files that are damaged somewhere.
+_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+_STARTS = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _GREY = ("1", "L", "LA", "I", "I;16", "F")
 
 
@@ -51,20 +70,67 @@ class PictureFiles:
 def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     """Reads one picture file as uint8[h, w, c], upright, resized if needed.
 
+    Checksums are compared, so that damaged pixels are not taken for sound ones; of the formats here
+    only PNG has them.
+
     Raises:
       TaskError: naming the file, if it is missing or damaged.
     """
+    read = _pixels(path, shape)
+    if isinstance(read, str):
+        raise DamageError(_unreadable(path, read))
+    return read
+
+
+def sound_pictures(paths: Sequence[Path], notice: Notice) -> list[Path]:
+    """Decodes every picture, tells of those that cannot be, and returns the others (A2)."""
+    sound = []
+    for path in paths:
+        read = _pixels(path, (1, 1, 3))
+        if isinstance(read, str):
+            notice(_unreadable(path, read))
+        else:
+            sound.append(path)
+    return sound
+
+
+def _pixels(path: Path, shape: tuple[int, int, int]) -> np.ndarray | str:
+    """Returns the pixels of a file, or why it has none."""
     from PIL import Image, ImageOps
 
+    data = b""
     try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            return to_shape(upright, shape)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise TaskError(
-            f"{path} cannot be read as a picture ({type(error).__name__}: {error}); "
-            "repair or remove it."
-        ) from error
+        data = path.read_bytes()
+        with Image.open(io.BytesIO(data)) as image:
+            image.verify()  # compares checksums; it decodes nothing, and closes the picture
+        with Image.open(io.BytesIO(data)) as image:
+            return to_shape(ImageOps.exif_transpose(image), shape)
+    except (*_ERRORS, Image.DecompressionBombError) as error:
+        return _why(error, data)
+
+
+def _why(error: Exception, data: bytes) -> str:
+    """Says in few words why a file with these bytes is no picture."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, OSError) and error.strerror is not None:
+        return f"cannot be opened ({error.strerror})"
+    if not data:
+        return "empty file"
+    if isinstance(error, UnidentifiedImageError):
+        if data.startswith(_STARTS):
+            return "the picture is cut short, or its header is damaged"
+        return f"no picture, it starts with {data[:8]!r}"
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    if "truncated" in said.lower():
+        return "the picture is cut short"
+    if "checksum" in said:
+        return "the picture is damaged (wrong checksum)"
+    return f"the picture is damaged ({said})"
+
+
+def _unreadable(path: Path, why: str) -> Damage:
+    return Damage(path=str(path), reason=why, what="file", fix="repair or remove the file")
 
 
 def to_shape(image: Any, shape: tuple[int, int, int]) -> np.ndarray:
@@ -105,15 +171,15 @@ def common_shape(
     sizes: Counter[tuple[int, int]] = Counter()
     grey = True
     for path in paths:
+        data = b""
         try:
             with Image.open(path) as image:
                 sizes[image.height, image.width] += 1
                 grey = grey and image.mode in _GREY
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise TaskError(
-                f"{path} cannot be read as a picture ({type(error).__name__}: {error}); "
-                "repair or remove it."
-            ) from error
+        except (*_ERRORS, Image.DecompressionBombError) as error:
+            with contextlib.suppress(OSError):
+                data = path.read_bytes()
+            raise DamageError(_unreadable(path, _why(error, data))) from error
     channels = 1 if grey else 3
     if size is not None:
         height, width = (size, size) if isinstance(size, int) else size

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jrecipe.data.damage import Damage, Notice, refuse
 from jrecipe.data.encode import EncodedSource, Encoder, TextEncoder, pick, select
 from jrecipe.data.labels import read_targets
 from jrecipe.data.source import ArraySource, as_source
@@ -36,6 +37,7 @@ class Splits:
       notes: what the loader decided, in sentences, for the report.
       texts: of each split as they were stored, where inputs are texts; an encoder may keep less of
         them than a person reads.
+      damage: what could not be read and is in no split; empty where damage is refused.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Splits:
     encoder: Encoder | None = None
     notes: tuple[str, ...] = ()
     texts: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict, repr=False)
+    damage: tuple[Damage, ...] = ()
 
 
 def assemble(
@@ -60,6 +63,7 @@ def assemble(
     class_names: Sequence[str] = (),
     notes: Sequence[str] = (),
     budget: int = BUDGET,
+    notice: Notice = refuse,
 ) -> Splits:
     """Cuts missing splits from the training split, fits the encoder on what is left, and encodes.
 
@@ -73,9 +77,12 @@ def assemble(
       class_names: of the stored integers 0..C-1, if known.
       notes: what the loader decided so far.
       budget: bytes of encoded inputs above which a split is encoded as it is read.
+      notice: told of targets that are not finite, of a class that is the only one, and of examples
+        too few to be cut. If it returns, these rows are left out, and a split that cannot be cut is
+        empty.
 
     Raises:
-      TaskError: if the targets or the inputs cannot be understood, or are too few to be cut.
+      TaskError: if the targets or the inputs cannot be understood, or `notice` refuses them.
     """
     raw = {split: part for split, part in raw.items() if part is not None}
     for split, (inputs, values) in raw.items():
@@ -85,23 +92,33 @@ def assemble(
                 f"{where}: {split} has {rows_of(inputs)} inputs, but {count} targets; "
                 "give one target per input."
             )
-        if count == 0:
+        raw[split] = _finite(inputs, values, f"{where} ({split})", notice)
+        if len(raw[split][1]) == 0:
             raise TaskError(f"{where}: the {split} split is empty; give at least one example.")
     targets = read_targets(
-        {split: values for split, (_, values) in raw.items()}, where, kind=kind, names=class_names
+        {split: values for split, (_, values) in raw.items()},
+        where,
+        kind=kind,
+        names=class_names,
+        notice=notice,
     )
     said = [*notes, *targets.notes]
     parts = {split: (raw[split][0], targets.values[split]) for split in raw}
     for split in ("test", "val"):
         if split not in parts:
-            parts = _cut(parts, split, seed, where)
+            parts = _cut(parts, split, seed, where, notice)
             said.append(
                 f"No {split} split was given; a fifth of the training split was cut for it."
+                if len(parts[split][1])
+                else f"No {split} split was given, and there are too few examples to cut one."
             )
     if targets.kind == "classes":
         said += _rare(parts, targets.names)
     if fit is None:
-        ready = {s: as_source((x, y), f"{where} {s}") for s, (x, y) in parts.items()}
+        ready = {
+            s: as_source((x, y), f"{where} {s}") if len(y) else ArraySource(x, y)
+            for s, (x, y) in parts.items()
+        }
         encoder = None
     else:
         parts = {s: (_read_if_small(x, budget), y) for s, (x, y) in parts.items()}
@@ -142,13 +159,40 @@ def _read_if_small(raw: Any, budget: int) -> Any:
     return raw
 
 
-def _cut(parts: dict[str, Any], split: str, seed: int, where: str) -> dict[str, Any]:
+def _finite(inputs: Any, values: Any, where: str, notice: Notice) -> tuple[Any, Any]:
+    """Leaves out the rows whose targets are NaN or infinite, and tells of each."""
+    array = np.asarray(values)
+    if array.dtype.kind != "f" or bool(np.isfinite(array).all()):
+        return inputs, values
+    good = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+    for row in np.flatnonzero(~good):
+        notice(
+            Damage(
+                path=where,
+                reason=f"the target of row {row} is NaN or infinite",
+                what="target",
+                fix="drop this row",
+            )
+        )
+    return select(inputs, np.flatnonzero(good)), array[good]
+
+
+def _cut(
+    parts: dict[str, Any], split: str, seed: int, where: str, notice: Notice
+) -> dict[str, Any]:
     inputs, targets = parts["train"]
     if len(targets) < 3:
-        raise TaskError(
-            f"{where} has {len(targets)} training examples, too few to cut a {split} split from; "
-            "give more."
+        count = f"{len(targets)} training example{'s' if len(targets) > 1 else ''}"
+        notice(
+            Damage(
+                path=where,
+                reason=f"{count}, too few to cut a {split} split from",
+                what="few",
+                fix="give more",
+            )
         )
+        nothing = np.arange(0)
+        return parts | {split: (select(inputs, nothing), targets[nothing])}
     share = max(_SHARE, 1.0 / len(targets))
     rest, cut = stratified_split(targets, (1.0 - share, share), seed)
     return parts | {
@@ -161,6 +205,8 @@ def _rare(parts: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     """Says which classes are missing from which split."""
     notes = []
     for split, (_, targets) in parts.items():
+        if len(targets) == 0:
+            continue
         missing = np.flatnonzero(np.bincount(targets, minlength=len(names)) == 0)
         if len(missing):
             shown = ", ".join(repr(names[i]) for i in missing[:5])

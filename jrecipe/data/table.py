@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jrecipe.data.damage import Damage, Notice, refuse
 from jrecipe.data.encode import TabularEncoder, TextEncoder
 from jrecipe.data.encode_table import as_number, is_missing
+from jrecipe.data.odd_targets import kind_of, odd_kinds, oddness
 from jrecipe.data.splits import Splits, assemble
 from jrecipe.data.table_file import Table, is_table, read_table
 from jrecipe.types import TaskError
@@ -41,7 +43,12 @@ def table_files(folder: Path) -> dict[str, Path]:
 
 
 def load_table(
-    path: str | Path, *, seed: int = 0, target: str | None = None, kind: str | None = None
+    path: str | Path,
+    *,
+    seed: int = 0,
+    target: str | None = None,
+    kind: str | None = None,
+    notice: Notice = refuse,
 ) -> Splits:
     """Loads a CSV, TSV or JSONL file, or a folder with `train.csv` and perhaps `val` and `test`.
 
@@ -53,6 +60,8 @@ def load_table(
       seed: of the splits that are cut.
       target: name of the target column; by default label, labels, target, y, class, or the last.
       kind: "classes", "number" or "multilabel", or None to look.
+      notice: told of damaged lines, of rows without a target that can be used, and of files beside
+        the training split's that cannot be read; all else is loaded.
 
     Raises:
       TaskError: naming the file, and the line or column that cannot be understood.
@@ -61,22 +70,31 @@ def load_table(
     files = table_files(path) if path.is_dir() else {"train": path}
     if "train" not in files:
         raise TaskError(f"{path} holds no train.csv, train.tsv or train.jsonl; give one.")
-    tables = {split: read_table(file) for split, file in files.items()}
+    tables = _read(files, notice)
     train = tables["train"]
     names = list(train.columns)
     notes = list(train.notes)
     column = _target(names, target, files["train"], notes)
-    for split, table in tables.items():
-        missing = set(names) - set(table.columns)
-        if missing and split != "train":
-            raise TaskError(
-                f"{files[split]} has no column {sorted(missing)[0]!r}, which {files['train'].name} "
-                "has; give all splits the same columns."
+    for split in [split for split in tables if split != "train"]:
+        missing = sorted(set(names) - set(tables[split].columns))
+        if missing:
+            notice(
+                Damage(
+                    path=str(files[split]),
+                    reason=f"no column {missing[0]!r}, which {files['train'].name} has",
+                    what="file",
+                    fix="give all splits the same columns",
+                )
             )
+            del tables[split]
     rest = [name for name in names if name != column]
     if not rest:
         raise TaskError(f"{files['train']} has no column besides the target {column!r}.")
-    tables = {split: _labelled(t, column, files[split], notes) for split, t in tables.items()}
+    tables = {
+        split: _labelled(table, column, files[split], notes, notice)
+        for split, table in tables.items()
+    }
+    tables = _of_one_kind(tables, column, files, kind, notes, notice)
     targets = _parse_targets({split: table.columns[column] for split, table in tables.items()})
     texts = [name for name in rest if _is_text(tables["train"].columns[name])]
     fit: Any
@@ -112,7 +130,22 @@ def load_table(
         fit=fit,
         kind=kind,
         notes=notes,
+        notice=notice,
     )
+
+
+def _read(files: Mapping[str, Path], notice: Notice) -> dict[str, Table]:
+    """Reads the files; one that is none, beside the training split's, is told of and left out."""
+    tables = {}
+    for split, file in files.items():
+        try:
+            tables[split] = read_table(file, notice)
+        except TaskError as error:
+            if split == "train" or notice is refuse:
+                raise
+            said = str(error).removeprefix(str(file)).strip(" :.")
+            notice(Damage(path=str(file), reason=said, what="file", fix="get it again"))
+    return tables
 
 
 def _target(names: Sequence[str], asked: str | None, path: Path, notes: list[str]) -> str:
@@ -128,18 +161,80 @@ def _target(names: Sequence[str], asked: str | None, path: Path, notes: list[str
     return names[-1]
 
 
-def _labelled(table: Table, column: str, path: Path, notes: list[str]) -> Table:
+def _labelled(table: Table, column: str, path: Path, notes: list[str], notice: Notice) -> Table:
     """Drops the rows without a target, and says so."""
-    keep = [row for row, cell in enumerate(table.columns[column]) if not is_missing(cell)]
-    lost = len(table.lines) - len(keep)
-    if not keep:
-        raise TaskError(f"{path}: column {column!r} (target) is empty in all {lost} rows.")
-    if lost:
-        first = next(i for i, cell in enumerate(table.columns[column]) if is_missing(cell))
+    missing = [row for row, cell in enumerate(table.columns[column]) if is_missing(cell)]
+    if len(missing) == len(table.lines):
+        raise TaskError(f"{path}: column {column!r} (target) is empty in all {len(missing)} rows.")
+    if missing:
         notes.append(
-            f"{lost} of {len(table.lines)} rows of {path.name} have no target {column!r} and were "
-            f"left out, the first in line {table.lines[first]}."
+            f"{len(missing)} of {len(table.lines)} rows of {path.name} have no target {column!r} "
+            f"and were left out, the first in line {table.lines[missing[0]]}."
         )
+    return _without(table, missing, lambda row: f"no target {column!r}", path, False, notice)
+
+
+def _of_one_kind(
+    tables: Mapping[str, Table],
+    column: str,
+    files: Mapping[str, Path],
+    kind: str | None,
+    notes: list[str],
+    notice: Notice,
+) -> dict[str, Table]:
+    """Drops the rows whose target is of another kind; training keeps them as classes, if it can."""
+    cells = [(split, row) for split, t in tables.items() for row in range(len(t.lines))]
+    known = [tables[split].columns[column][row] for split, row in cells]
+    kinds = odd_kinds(known, kind)
+    odd = [
+        (place, cell) for place, cell in zip(cells, known, strict=True) if kind_of(cell) in kinds
+    ]
+    if not odd:
+        return dict(tables)
+    stops = any(kinds[kind_of(cell)] for _, cell in odd)
+    if notice is refuse and not stops:
+        (split, row), cell = odd[0]
+        notes.append(
+            f"All targets were read as classes, though {len(odd)} of {len(known)} are of another "
+            f"kind than the rest, first {cell!r} in line {tables[split].lines[row]} of "
+            f"{files[split].name}."
+        )
+        return dict(tables)
+    return {
+        split: _without(
+            table,
+            [row for (where, row), _ in odd if where == split],
+            lambda row, table=table: oddness(table.columns[column][row]),  # type: ignore[misc]
+            files[split],
+            stops,
+            notice,
+        )
+        for split, table in tables.items()
+    }
+
+
+def _without(
+    table: Table,
+    rows: Sequence[int],
+    why: Callable[[int], str],
+    path: Path,
+    stops: bool,
+    notice: Notice,
+) -> Table:
+    """Leaves out rows whose target cannot be used, and tells of each."""
+    for row in rows:
+        notice(
+            Damage(
+                path=str(path),
+                line=table.lines[row],
+                reason=why(row),
+                what="target",
+                fix="give the target, or leave out the row",
+                stops=stops,
+            )
+        )
+    left_out = set(rows)
+    keep = [row for row in range(len(table.lines)) if row not in left_out]
     columns = {name: [cells[row] for row in keep] for name, cells in table.columns.items()}
     return Table(columns, [table.lines[row] for row in keep], table.notes)
 
@@ -149,8 +244,9 @@ def _parse_targets(cells: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
     numbers = {split: [as_number(cell) for cell in column] for split, column in cells.items()}
     if any(number is None for column in numbers.values() for number in column):
         return {s: np.array([str(cell).strip() for cell in column]) for s, column in cells.items()}
-    # "1" and 1 are whole, "1.0" is a measurement.
+    # "1" and 1 are whole, "1.0" is a measurement, and so is what int64 cannot hold.
     whole = all(_is_whole(cell) for column in cells.values() for cell in column)
+    whole = whole and all(abs(n) < 2**62 for column in numbers.values() for n in column if n)
     dtype = np.int64 if whole else np.float64
     return {split: np.array(column, np.float64).astype(dtype) for split, column in numbers.items()}
 

@@ -92,10 +92,10 @@ def test_a_damaged_picture_is_named(tmp_path, budget):
     path = tmp_path / "red" / "3.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (5, 6, 3), dtype=np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:-60])
-    with pytest.raises(TaskError, match=r"3\.png cannot be read as a picture"):
+    with pytest.raises(TaskError, match=r"3\.png: the picture is cut short; repair or remove"):
         load_folder(tmp_path, budget=budget)
     path.write_text("no picture at all")
-    with pytest.raises(TaskError, match=r"3\.png cannot be read as a picture"):
+    with pytest.raises(TaskError, match=r"3\.png: no picture"):
         load_folder(tmp_path, budget=budget)
 
 

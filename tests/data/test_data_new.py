@@ -53,7 +53,7 @@ def test_new_files_that_do_not_fit_are_named(tmp_path):
         ([], image, "no file"),
         (["b.png"], image, "does not exist"),
         (["a.csv"], image, "holds no picture"),
-        (["a.png"], image, "cannot be read as a picture"),
+        (["a.png"], image, "no picture, it starts with b'nothing'; repair or remove the file"),
         (["a.npy"], image, "no readable array"),
         (["a.png"], text, "does not fit a model of Text inputs"),
         (["a.csv"], text, "no text column 'review'"),
