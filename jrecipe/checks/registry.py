@@ -377,11 +377,11 @@ def _run(
             Exception
         ) as error:  # the task's code runs inside the check: whatever it raises is a finding
             found = (_raised(check, task, error),)
-        findings.extend(_silence(finding, silenced) for finding in found)
+        findings.extend(silence(finding, silenced) for finding in found)
     return tuple(findings)
 
 
-def _silence(finding: Finding, silenced: Sequence[str]) -> Finding:
+def silence(finding: Finding, silenced: Sequence[str]) -> Finding:
     """Takes silenced causes out of a finding, and its alarm if they were the first."""
     if not finding.suspects or finding.suspects[0].cause not in silenced:
         return finding

@@ -50,29 +50,22 @@ def inspect(
     if out is not None:
         refuse_run(out)
     with saying(quiet) as say:
-        from jrecipe.checks import select
-        from jrecipe.recipe import build_task, suggest_plan
-        from jrecipe.recipe import check as run
+        from jrecipe.cli.inspected import look
         from jrecipe.report import Section
 
         say.briefly(f"Load {target}")
-        loaded = load_target(target, seed=seed, column=column, data_dir=data_dir)
-        notes: tuple[str, ...] = ()
+        loaded = load_target(target, seed=seed, column=column, data_dir=data_dir, skip_damaged=True)
         splits = loaded.splits
-        if splits is not None:
-            task, notes = build_task(splits, suggest_plan(splits)), splits.notes
-        else:
-            task = loaded.task
-        report = run(
-            task,
+        report = look(
+            loaded.task if splits is None else splits,
             seed=seed,
-            only=[entry.item for entry in select(stage="inspect")],
             ignore=ignore,
             command=command_of(arguments),
             progress=lambda entry: say(f"{entry.item} {entry.question}"),
         )
-        sizes = ", ".join(f"{len(source)} {name}" for name, source in task.splits.items())
-        section = Section(title="The data", text=(f"{task.name}: {sizes} examples.", *notes))
+        sizes = ", ".join(f"{n} {name}" for name, n in report.facts["examples"].items())
+        notes = () if splits is None else splits.notes
+        section = Section(title="The data", text=(f"{report.task}: {sizes} examples.", *notes))
         report = dataclasses.replace(report, sections=(section, *report.sections))
     if not as_json and not quiet:
         for line in section.text:

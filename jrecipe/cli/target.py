@@ -59,7 +59,12 @@ class Target:
 
 
 def load_target(
-    text: str, *, seed: int = 0, column: str | None = None, data_dir: str | None = None
+    text: str,
+    *,
+    seed: int = 0,
+    column: str | None = None,
+    data_dir: str | None = None,
+    skip_damaged: bool = False,
 ) -> Target:
     """Loads a data set, or a task from a Python file.
 
@@ -68,6 +73,7 @@ def load_target(
       seed: of the splits that are cut.
       column: where the targets of a data set are.
       data_dir: where tfds has its prepared sets.
+      skip_damaged: leaves out what is damaged in a data set and collects it in `Splits.damage`.
 
     Raises:
       TaskError: naming what is missing, damaged or unknown.
@@ -76,7 +82,9 @@ def load_target(
     if match is None:
         from jrecipe import data
 
-        splits = data.load(text, seed=seed, target=column, data_dir=data_dir)
+        splits = data.load(
+            text, seed=seed, target=column, data_dir=data_dir, skip_damaged=skip_damaged
+        )
         return Target(text, folder_name(text), splits)
     for option, value in (("--target", column), ("--data-dir", data_dir)):
         if value is not None:
