@@ -23,7 +23,7 @@ def why(error: Exception) -> str:
     said = str(error)
     if said.startswith("Not a gzipped"):
         return "no gzip file"
-    return "wrong checksum" if said.startswith("CRC") else said
+    return "wrong checksum" if said.startswith("CRC") else "its data cannot be decoded"
 
 
 def unpack(packed: bytes) -> tuple[bytes, str]:
