@@ -93,6 +93,17 @@ def test_too_few_examples_to_compare_are_skipped(tmp_path, rows):
     assert f"{verb} too few: nothing can be compared." in found[0]["finding"]
 
 
+def test_a_single_training_example_is_too_few(tmp_path):
+    (tmp_path / "pair").mkdir()
+    for name, rows in (("train", ROWS[:1]), ("val", ROWS[:20]), ("test", ROWS[20:])):
+        table(tmp_path / "pair" / f"{name}.csv", rows)
+    code, found = findings("pair")
+    assert code == 0
+    assert {f["finding"] for f in found} == {
+        "1 training example is too few: nothing can be compared."
+    }
+
+
 def test_a_single_class_fails_and_the_rest_is_inspected(tmp_path):
     table(tmp_path / "t.csv", [row[:-1] + "a" for row in [*ROWS, *ROWS[:20]]])
     code, found = findings("t.csv")
