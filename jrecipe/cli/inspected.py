@@ -24,8 +24,8 @@ def look(
 ) -> Report:
     """Judges what of a data set is damaged, and runs the checks of stage "inspect" on the rest.
 
-    With too few examples for three splits, or a single one to train on, nothing can be compared, and
-    every check is SKIPPED.
+    With too few examples for three splits, or a single one to train on, nothing can be compared,
+    and every check is SKIPPED.
 
     Args:
       what: a task, or a data set that was loaded with `skip_damaged`.
