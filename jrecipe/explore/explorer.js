@@ -370,7 +370,7 @@ function explore(root) {
     },
     columns: [
       { data: null, defaultContent: "", orderable: false, className: "jx-example",
-        width: sheets ? "4.5rem" : "22rem" },
+        width: sheets ? "4.5rem" : root.clientWidth < 600 ? "13rem" : "22rem" },
       ...data.columns.map((column, i) => ({
         data: null, defaultContent: "", width: `${widths[i]}rem`,
         className: isNumeric(column) ? "jx-number" : "jx-word",
@@ -702,6 +702,10 @@ function explore(root) {
   at("facets").append(...filters.map(card));
   const side = at("side");
   side.open = root.clientWidth >= 720;
+  // Where filters stand beside the table nothing is there to open them by.
+  new ResizeObserver(() => {
+    if (getComputedStyle(side.firstElementChild).display === "none") side.open = true;
+  }).observe(root);
   refresh();
   root.dataset.ready = "";
 }

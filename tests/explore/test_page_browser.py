@@ -60,7 +60,7 @@ def opened(browser, tmp_path):
 
 
 def until(browser, script, *given):
-    for _ in range(600):
+    for _ in range(100):
         got = browser.execute_script(script, *given)
         if got:
             return got
@@ -403,6 +403,10 @@ def test_hostile_words_are_shown_as_text_and_nothing_is_requested(
 
 def test_50_000_examples_work_and_few_rows_are_in_the_document(browser, opened):
     opened(pets(50_000))
+    side = (
+        "const box = document.querySelector('.jx-facets'); return box.scrollWidth - box.clientWidth"
+    )
+    assert browser.execute_script(side) <= 0
     assert count(browser) == "50,000 of 50,000 examples shown"
     rows = "return document.querySelectorAll('.jx-table tr').length"
     assert 5 < browser.execute_script(rows) < 200
@@ -445,6 +449,10 @@ def test_a_phone_needs_no_sideways_scroll(browser, opened, kind):
     box = find(browser, "dialog").rect
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 375
+    press(browser, "\ue00c")
+    find(browser, ".jx-side summary").click()
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", DESK)
+    until(browser, "return document.querySelector('.jx-side').open")  # nothing to click there
 
 
 def test_no_examples_is_a_page_that_says_so(browser, opened):
