@@ -143,6 +143,8 @@ class Whole:
     def kept(self, level: Level) -> float:
         """Returns the share of the score above chance that a level keeps, 0 at least."""
         above = self.full - self.chance
+        if above <= 0.0:
+            return 1.0  # nothing above chance is all there is
         return max(0.0, (float(level.credits.mean()) - self.chance) / above)
 
     def keeps(self, level: Level) -> bool:

@@ -24,6 +24,14 @@ DRAWS = np.random.default_rng(0)
 LABELS = DRAWS.permutation(np.arange(N) % 2)
 
 
+START = DRAWS.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _same_draws_in_any_order():
+    DRAWS.bit_generator.state = START
+
+
 def noise(channels=1):
     return DRAWS.normal(0, 0.3, (N, SIDE, SIDE, channels)).astype(np.float32)
 
@@ -57,16 +65,19 @@ def scores(need):
 
 @pytest.fixture(scope="module")
 def by_colour():
+    DRAWS.bit_generator.state = START
     return needs_of_pictures(coloured(), LABELS, seed=0)
 
 
 @pytest.fixture(scope="module")
 def by_place():
+    DRAWS.bit_generator.state = START
     return needs_of_pictures(placed(), LABELS, seed=0)
 
 
 @pytest.fixture(scope="module")
 def by_texture():
+    DRAWS.bit_generator.state = START
     return needs_of_pictures(textured(), LABELS, seed=0)
 
 
@@ -149,7 +160,7 @@ def test_ranges_do_not_matter(by_colour):
 @pytest.mark.parametrize("shape", [(4, 4), (5, 90), (31, 7)])
 def test_small_and_long_pictures_are_answered(shape):
     pictures = DRAWS.normal(size=(80, *shape)).astype(np.float32)
-    pictures += LABELS[:80, None, None]
+    pictures += 2 * LABELS[:80, None, None]
     found = needs_of_pictures(pictures, LABELS[:80], seed=0)
     assert len(found) == 3
     assert found[0].full > 0.8
@@ -314,6 +325,15 @@ def test_a_loss_is_nothing_a_cost_or_open():
     assert not few.costs(unsure)
     assert "is open" in few.verdict([unsure])
     assert "is open" in few.without(unsure, "Colour")
+
+
+@pytest.mark.parametrize("share", [0.5, 0.4])
+def test_a_probe_at_chance_or_below_is_not_divided_by(share):
+    whole = Whole(credits(share), credits(0.5), "accuracy")
+    level = Level(1.0, "few", credits(0.45))
+    need = whole.need("few", "", 2.0, [level], whole.verdict([level]))
+    assert "does not beat chance" in need.sentence
+    assert not whole.beats_chance()
 
 
 def test_the_walk_ends_at_the_first_level_that_does_not_suffice():
