@@ -16,6 +16,7 @@ _MODULES = (
     "augment",
     "checks",
     "data",
+    "explore",
     "figures",
     "finetune",
     "generate",
@@ -44,6 +45,7 @@ _NAMES = {
     "evaluate": "train.evaluate",
     "fit": "train.loop",
     "init_well": "train.init_well",
+    "inspect": "explore",
     "ladder": "rungs",
     "look_inside": "checks.inside",
     "make_train_step": "train.step",
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
         augment,
         checks,
         data,
+        explore,
         figures,
         finetune,
         generate,
@@ -74,6 +77,7 @@ if TYPE_CHECKING:
     )
     from jrecipe.checks.inside import look_inside
     from jrecipe.checks.result import Finding, Suspect, Verdict
+    from jrecipe.explore.surveying import inspect
     from jrecipe.recipe import check, check_fit, cook
     from jrecipe.report import Report
     from jrecipe.rungs import ladder

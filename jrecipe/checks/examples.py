@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
 from jrecipe.figures import Figure, Pictures, Table
-from jrecipe.task import Task
 from jrecipe.types import Array, PyTree
+
+
+class Shows(Protocol):
+    """What tells how a person sees examples: a task, or data without one."""
+
+    @property
+    def decode(self) -> Callable[[PyTree], Any] | None:
+        """Makes pictures or texts of inputs."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, or ()."""
 
 
 def name_rows(rows: Array, most: int = 5) -> str:
@@ -24,7 +36,7 @@ def name_rows(rows: Array, most: int = 5) -> str:
 
 
 def gallery(
-    task: Task,
+    task: Shows,
     title: str,
     inputs: PyTree,
     targets: PyTree,
@@ -66,7 +78,7 @@ def gallery(
     return (Table(title=title, columns=("row", "target", "input"), rows=lines),)
 
 
-def decoded(task: Task, inputs: PyTree) -> np.ndarray | list[str]:
+def decoded(task: Shows, inputs: PyTree) -> np.ndarray | list[str]:
     """Returns inputs as pictures float[b, h, w(, c)] in [0, 1], or as a text each.
 
     Without `task.decode`, float or uint8 arrays [b, h, w(, 1 or 3)] of at least 4 x 4 count as
@@ -94,7 +106,7 @@ def is_picture(array: np.ndarray) -> bool:
     return (array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3))) and min(sides) >= 4
 
 
-def describe_target(task: Task, target: PyTree) -> str:
+def describe_target(task: Shows, target: PyTree) -> str:
     """Returns the target of one example as a short text, a class by its name."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(target)]
     if len(leaves) == 1 and leaves[0].ndim == 0 and leaves[0].dtype.kind in "iub":

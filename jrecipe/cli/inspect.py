@@ -27,6 +27,16 @@ from jrecipe.cli.target import load_target
     options.column,
     options.data_dir,
     options.out_report,
+    click.option(
+        "--quick", is_flag=True, help="Leave it at the checks, and look at no single example."
+    ),
+    click.option(
+        "--rows",
+        type=click.IntRange(min=1),
+        default=20_000,
+        show_default=True,
+        help="Examples on the report's page, at the most.",
+    ),
     options.as_json,
     options.quiet,
     options.with_traceback,
@@ -40,12 +50,16 @@ def inspect(
     column: str | None,
     data_dir: str | None,
     out: str | None,
+    quick: bool,
+    rows: int,
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Look at the data only: duplicates, corrupt examples, balance (A1 to A3).
+    """Look at the data only: what repeats, is damaged, mislabelled, or too easy (A1 to A8).
 
-    TARGET is as in `jrecipe check`; nothing is trained. The exit code is 1 if a check failed.
+    TARGET is as in `jrecipe check`; its network is not trained. The report's page has every
+    example to search, filter and sort, and copies.csv and suspects.csv list what to look at.
+    The exit code is 1 if a check failed.
     """
     if out is not None:
         refuse_run(out)
@@ -56,13 +70,16 @@ def inspect(
         say.briefly(f"Load {target}")
         loaded = load_target(target, seed=seed, column=column, data_dir=data_dir, skip_damaged=True)
         splits = loaded.splits
-        report = look(
+        looked = look(
             loaded.task if splits is None else splits,
             seed=seed,
             ignore=ignore,
             command=command_of(arguments),
             progress=lambda entry: say(f"{entry.item} {entry.question}"),
+            say=say,
+            quick=quick,
         )
+        report = looked.report
         sizes = ", ".join(f"{n} {name}" for name, n in report.facts["examples"].items())
         notes = () if splits is None else splits.notes
         section = Section(title="The data", text=(f"{report.task}: {sizes} examples.", *notes))
@@ -75,6 +92,9 @@ def inspect(
     if out is not None:
         from jrecipe.cli.saving import save_run
 
-        save_run(Path(out), arguments, report=report)
+        with saying(quiet) as say:
+            say("A7 Write every example")
+            explorer = looked.explorer(rows, seed)
+        save_run(Path(out), arguments, report=report, explorer=explorer, lists=looked.lists)
         print_place(Path(out), as_json=as_json)
     return code_of(report)

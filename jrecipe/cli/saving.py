@@ -17,7 +17,7 @@ from jrecipe.cli.run_folder import write_record
 from jrecipe.cli.stop import StopError, reason
 from jrecipe.recipe.dish import Dish, PlannedDish, TaskDish
 from jrecipe.recipe.plan import target_scale
-from jrecipe.report.report import Report, write_whole
+from jrecipe.report.report import Part, Report, write_whole
 from jrecipe.train import Fit, checkpoint_steps, save_checkpoint, unstorable
 
 
@@ -28,6 +28,8 @@ def save_run(
     report: Report | None = None,
     record: Mapping[str, Any] | None = None,
     fit: Fit | None = None,
+    explorer: Part | None = None,
+    lists: Mapping[str, str] | None = None,
 ) -> None:
     """Writes report, record, history and checkpoints, each whole or not at all.
 
@@ -37,6 +39,8 @@ def save_run(
       report: for report.html and report.json.
       record: for run.json.
       fit: for history.jsonl, the best state and, last, the newest.
+      explorer: of the examples, for report.html.
+      lists: file name -> text, to be written beside.
 
     Raises:
       StopError: naming every file that could not be written, after the others have been.
@@ -73,7 +77,10 @@ def save_run(
     if record is not None:
         attempt(folder / "run.json", lambda: write_record(folder, record))
     if report is not None:
-        attempt(folder / "report.html", lambda: report.save(folder))
+        attempt(folder / "report.html", lambda: report.save(folder, explorer=explorer))
+    for name, text in (lists or {}).items():
+        path = folder / name
+        attempt(path, lambda path=path, text=text: write_whole(path, text))  # type: ignore[misc]
     if problems:
         again = command_for(arguments, folder, resume=(folder / "run.json").exists())
         if arguments[0] not in ("cook", "fit"):

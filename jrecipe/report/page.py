@@ -12,7 +12,7 @@ from jrecipe.checks.result import CAUSES, Finding, Verdict
 from jrecipe.draw.text import printable
 from jrecipe.figures import Figure
 from jrecipe.report.items import STAGES, item_name
-from jrecipe.report.report import Report, recipe_order
+from jrecipe.report.report import Part, Report, recipe_order
 from jrecipe.report.wording import command_line, fact, fact_name, number, scores
 
 # Told by sign and word as well as by colour.
@@ -25,11 +25,12 @@ SIGNS = {
 _TOLD_ON_TOP = ("command",)
 
 
-def render(report: Report) -> str:
+def render(report: Report, explorer: Part | None = None) -> str:
     """Returns the report as an HTML page that loads nothing: styles, pictures and icon are inside.
 
     Every text of the report is shown as text. The page carries a content security policy that
-    forbids scripts and requests, so that a mistake here could not make one either.
+    forbids requests and all scripts but those of the explorer, named by their hashes, so that a
+    mistake here could not make one either.
     """
     import jinja2
     from markupsafe import Markup
@@ -42,6 +43,7 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["raw"] = Markup
     count = 0
 
     def drawn(figure: Figure) -> Markup:
@@ -70,6 +72,7 @@ def render(report: Report) -> str:
             if name not in _TOLD_ON_TOP
         ],
         drawn=drawn,
+        explorer=explorer,
     )
 
 

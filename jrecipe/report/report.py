@@ -14,12 +14,33 @@ import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.figures import Figure, Table
+
+
+class Part(Protocol):
+    """A part of a page that has scripts of its own.
+
+    Attributes are `style` (CSS), `body` (HTML), `scripts` (modules, in order) and `hashes` (what
+    the page's security policy calls each of them).
+    """
+
+    @property
+    def style(self) -> str: ...  # noqa: D102
+
+    @property
+    def body(self) -> str: ...  # noqa: D102
+
+    @property
+    def scripts(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def hashes(self) -> tuple[str, ...]: ...  # noqa: D102
+
 
 _RANK = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
@@ -177,17 +198,22 @@ class Report:
             "facts": plain(self.facts),
         }
 
-    def to_html(self) -> str:
-        """Returns the report as one self-contained HTML page that asks no server for anything."""
+    def to_html(self, *, explorer: Part | None = None) -> str:
+        """Returns the report as one self-contained HTML page that asks no server for anything.
+
+        Args:
+          explorer: of the examples, as `jr.explore.fragment` gives it.
+        """
         from jrecipe.report.page import render
 
-        return render(self)
+        return render(self, explorer)
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
+    def save(self, folder: str | os.PathLike[str], *, explorer: Part | None = None) -> Path:
         """Writes `report.html` and `report.json` into `folder`, each all at once or not at all.
 
         Args:
           folder: where to; made if it is missing.
+          explorer: of the examples, for the page, as `jr.explore.fragment` gives it.
 
         Returns:
           The path of `report.html`.
@@ -197,7 +223,7 @@ class Report:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        page = self.to_html()
+        page = self.to_html(explorer=explorer)
         data = json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         write_whole(folder / "report.json", data)
         write_whole(folder / "report.html", page)

@@ -1,0 +1,165 @@
+"""All examples of a data set side by side, as they are stored and as a person sees them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jrecipe.checks.examples import decoded
+from jrecipe.explore.data import Data
+from jrecipe.task import spread
+from jrecipe.types import PyTree, Source, TaskError
+
+BYTES = 3_000_000_000  # of inputs that are read at the most
+_CHUNK = 4096  # rows decoded at once
+_SIDE = 64  # pixels of the longer side of a picture that are compared
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Gathered:
+    """The rows of all splits, one after the other.
+
+    Attributes:
+      data: where they come from.
+      split: str[n], the split of each row.
+      row: int[n], its number there.
+      inputs: as they are stored, leading axis n.
+      targets: the same.
+      pictures: uint8[n, h, w, c] of 1 or 3 channels with sides of at most 64, None if inputs are
+        no pictures.
+      texts: the n texts as they were stored, None if inputs are no texts.
+      notes: what was left out, in sentences.
+    """
+
+    data: Data
+    split: np.ndarray
+    row: np.ndarray
+    inputs: PyTree
+    targets: PyTree
+    pictures: np.ndarray | None = None
+    texts: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The splits, training first."""
+        return tuple(dict.fromkeys(self.split.tolist()))
+
+    def rows_of(self, split: str) -> np.ndarray:
+        """Returns the places int[k] of a split's rows among all."""
+        return np.flatnonzero(self.split == split)
+
+    def show(self, places: np.ndarray) -> np.ndarray | Sequence[str]:
+        """Returns examples as a person sees them: pictures float32[k, h, w, c] in [0, 1] or texts.
+
+        Args:
+          places: int[k], numbers among all rows.
+        """
+        if self.texts is not None:
+            return [self.texts[int(place)] for place in places]
+        if self.pictures is not None:
+            return self.pictures[places].astype(np.float32) / 255
+        shown = decoded(self.data, jax.tree.map(lambda x: x[places], self.inputs))
+        return [str(text) for text in shown]
+
+
+def gather(data: Data, *, most: int = BYTES) -> Gathered:
+    """Reads all examples of all splits.
+
+    Splits whose inputs have another structure or shape than those of the training split are left
+    out, which `notes` says; the check `corrupt` tells what differs.
+
+    Args:
+      data: what to look at.
+      most: bytes of inputs above which each split is thinned evenly.
+
+    Raises:
+      TaskError: if there are not as many texts as examples in a split.
+    """
+    texts = data.texts
+    parts, notes = [], []
+    first = data.splits["train"].take(np.arange(1))[0]
+    wide = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(first))
+    total = wide * sum(len(source) for source in data.splits.values())
+    thin = max(1, -(-total // most))
+    for name, source in data.splits.items():
+        rows = np.arange(len(source)) if thin == 1 else spread(len(source), len(source) // thin)
+        inputs, targets = _read(source, rows)
+        if not _alike(first, inputs):
+            notes.append(f"The inputs of {name} have another shape than those of train.")
+            continue
+        if name in texts and len(texts[name]) != len(source):
+            raise TaskError(
+                f"texts need one for each of {len(source)} examples of {name}, got "
+                f"{len(texts[name])}."
+            )
+        parts.append((name, rows, inputs, targets))
+    if thin > 1:
+        notes.append(f"One in {thin} examples was read, as all take {total / 1e9:.1f} GB.")
+    inputs = jax.tree.map(lambda *x: np.concatenate(x), *(part[2] for part in parts))
+    targets = jax.tree.map(lambda *x: np.concatenate(x), *(part[3] for part in parts))
+    known = all(part[0] in texts for part in parts)
+    return Gathered(
+        data=data,
+        split=np.concatenate([np.full(len(rows), name) for name, rows, *_ in parts]),
+        row=np.concatenate([rows for _, rows, *_ in parts]),
+        inputs=inputs,
+        targets=targets,
+        pictures=_pictures(data, inputs),
+        texts=tuple(texts[name][int(row)] for name, rows, *_ in parts for row in rows)
+        if known
+        else None,
+        notes=tuple(notes),
+    )
+
+
+def _read(source: Source, rows: np.ndarray) -> tuple[PyTree, PyTree]:
+    """Reads rows in parts, so that a source which encodes as it reads needs no second copy."""
+    parts = [source.take(rows[start : start + 8192]) for start in range(0, len(rows), 8192)]
+    if len(parts) == 1:
+        return jax.tree.map(np.asarray, parts[0])
+    return jax.tree.map(lambda *x: np.concatenate([np.asarray(part) for part in x]), *parts)
+
+
+def _alike(first: PyTree, inputs: PyTree) -> bool:
+    a, b = jax.tree.leaves(first), jax.tree.leaves(inputs)
+    structure: Any = jax.tree.structure(first)
+    return bool(structure == jax.tree.structure(inputs)) and [np.shape(x)[1:] for x in a] == [
+        np.shape(x)[1:] for x in b
+    ]
+
+
+def _pictures(data: Data, inputs: PyTree) -> np.ndarray | None:
+    """Decodes all inputs in parts and keeps them as bytes, thinned to sides of 64 at the most."""
+    count = len(jax.tree.leaves(inputs)[0])
+    # One range for all, where pictures are stretched to what occurs.
+    few = decoded(data, jax.tree.map(lambda x: x[spread(count, 256)], inputs))
+    if not isinstance(few, np.ndarray) or few.ndim not in (3, 4):
+        return None
+    if few.ndim == 4 and few.shape[3] not in (1, 3):
+        return None
+    step = -(-max(few.shape[1:3]) // _SIDE)
+    parts = []
+    for start in range(0, count, _CHUNK):
+        some = jax.tree.map(lambda x, s=start: x[s : s + _CHUNK], inputs)
+        shown = np.asarray(decoded(data, some), np.float32)
+        shown = shown[..., None] if shown.ndim == 3 else shown
+        parts.append(np.rint(_thinned(shown, step) * 255).astype(np.uint8))
+    return np.concatenate(parts)
+
+
+def _thinned(pictures: np.ndarray, step: int) -> np.ndarray:
+    """Averages squares of `step` pixels; what is left at the edge is dropped."""
+    if step == 1:
+        return pictures
+    n, h, w, c = pictures.shape
+    cut = pictures[:, : h // step * step, : w // step * step]
+    means: np.ndarray = cut.reshape(n, h // step, step, w // step, step, c).mean(axis=(2, 4))
+    return means
