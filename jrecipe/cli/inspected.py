@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jrecipe.checks import Check, Finding, Verdict, select
@@ -69,7 +69,8 @@ def look(
 ) -> Inspected:
     """Judges what of a data set is damaged, runs the checks of stage "inspect", and looks at all.
 
-    With too few examples for three splits nothing can be compared, and every check is SKIPPED.
+    With too few examples for three splits, or a single one to train on, nothing can be compared,
+    and every check is SKIPPED.
 
     Args:
       what: a task, or a data set that was loaded with `skip_damaged`.
@@ -96,9 +97,9 @@ def look(
         sources = {"train": what.train, "val": what.val, "test": what.test}
         examples = {name: len(source) for name, source in sources.items()}
         damaged = heard(judge_damage(what.damage, sum(examples.values())))
-        if not all(examples.values()):
+        if not all(examples.values()) or examples["train"] < 2:
             facts = {"command": command, "seed": seed, "examples": examples}
-            skipped = _too_few(entries, sum(examples.values()))
+            skipped = _too_few(entries, examples)
             return Inspected(Report(task=what.name, findings=(*damaged, *skipped), facts=facts))
         what = build_task(what, suggest_plan(what))
     report = check(
@@ -135,15 +136,18 @@ def _needs(found: tuple[Need, ...] | str) -> Section:
     )
 
 
-def _too_few(entries: Iterable[Check], total: int) -> tuple[Finding, ...]:
-    """Returns every check as SKIPPED."""
-    said = f"{total} example{' is' if total == 1 else 's are'} too few: nothing can be compared."
+def _too_few(entries: Iterable[Check], examples: Mapping[str, int]) -> tuple[Finding, ...]:
+    """Returns every check as SKIPPED; `examples` of each split."""
+    whole = all(examples.values())
+    total = examples["train"] if whole else sum(examples.values())
+    what = f"{'training ' if whole else ''}example{' is' if total == 1 else 's are'}"
+    said = f"{total} {what} too few: nothing can be compared."
     return tuple(
         Finding(
             item=entry.item,
             check=entry.name,
             verdict=Verdict.SKIPPED,
-            evidence={"examples": total},
+            evidence={f"{split}_rows": rows for split, rows in examples.items()},
             finding=said,
         )
         for entry in entries

@@ -151,18 +151,17 @@ class _Run:
 
     def init(self, seed: int) -> Any:
         inner, out = self.shape
-
-        def one(key: jax.Array) -> dict[str, jax.Array]:
-            first, second = jax.random.split(key)
-            return {
-                "w": jax.random.normal(first, (inner, _WIDTH)) * (2 / inner) ** 0.5,
-                "b": jnp.zeros(_WIDTH),
-                "v": jax.random.normal(second, (_WIDTH, out)) * 0.1 / _WIDTH**0.5,
-                "c": jnp.zeros(out),
-            }
-
-        params = jax.vmap(one)(jax.random.split(jax.random.key(seed % 2**32), FOLDS))
-        return params, self.tx.init(params)
+        rng = np.random.default_rng((seed % 2**32, 61))
+        draw = lambda scale, *shape: (  # noqa: E731
+            (scale * rng.normal(size=(FOLDS, *shape))).astype(np.float32)
+        )
+        params = {
+            "w": draw((2 / inner) ** 0.5, inner, _WIDTH),
+            "b": np.zeros((FOLDS, _WIDTH), np.float32),
+            "v": draw(0.1 / _WIDTH**0.5, _WIDTH, out),
+            "c": np.zeros((FOLDS, out), np.float32),
+        }
+        return params, jax.jit(self.tx.init)(params)
 
     def _epoch(self, state: Any, data: tuple[jax.Array, ...], order: jax.Array) -> Any:
         def step(state: Any, rows: jax.Array) -> tuple[Any, None]:
@@ -176,11 +175,11 @@ class _Run:
         def loss(params: Any) -> jax.Array:
             outputs = jax.vmap(_outputs, in_axes=(0, None))(params, x)
             each = (
-                -(wanted * jax.nn.log_softmax(outputs)).sum(axis=-1)
+                -(wanted[None] * jax.nn.log_softmax(outputs)).sum(axis=-1)
                 if self.classes
-                else jnp.square(outputs - wanted).sum(axis=-1)
+                else jnp.square(outputs - wanted[None]).sum(axis=-1)
             )
-            seen = jnp.arange(FOLDS)[:, None] != fold
+            seen = jnp.arange(FOLDS)[:, None] != fold[None]
             return (each * seen).sum() / (seen.mean() * len(x))
 
         grads = jax.grad(loss)(params)
@@ -189,7 +188,8 @@ class _Run:
 
 
 def _outputs(params: Any, x: jax.Array) -> jax.Array:
-    return jax.nn.relu(x @ params["w"] + params["b"]) @ params["v"] + params["c"]
+    hidden = jax.nn.relu(x @ params["w"] + params["b"][None])
+    return hidden @ params["v"] + params["c"][None]
 
 
 @functools.partial(jax.jit, static_argnums=3)
@@ -197,7 +197,7 @@ def _answers(params: Any, features: jax.Array, fold: jax.Array, classes: bool) -
     """Returns the outputs of each row's own fold, as probabilities for classes."""
 
     def answer(x: jax.Array, own: jax.Array) -> jax.Array:
-        outputs = jax.vmap(_outputs, in_axes=(0, None))(params, x)[own]
+        outputs = jax.vmap(_outputs, in_axes=(0, None))(params, x[None])[own, 0]
         return jax.nn.softmax(outputs) if classes else outputs
 
     return jax.lax.map(lambda pair: answer(*pair), (features, fold), batch_size=1024)

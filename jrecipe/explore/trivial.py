@@ -9,6 +9,7 @@ import numpy as np
 from jrecipe.explore.surveying import Survey
 
 _LEAVES = 64  # of the tree that reads one feature
+_FEWEST = 30  # training examples
 _ROWS = 20_000  # rows that are asked
 _WELL = 0.5  # share of what is not the prior that a shortcut predicts
 _NEARLY = 0.8  # of what the probe predicts
@@ -63,6 +64,8 @@ def trivial_scores(survey: Survey, seed: int = 0) -> list[Trivial] | str:
     if found.kind != "classes":
         return "No feature was asked about the label: targets are numbers."
     train = survey.gathered.rows_of("train")
+    if len(train) < _FEWEST:
+        return f"{len(train)} training examples are too few to ask."
     labels = found.targets[train]
     rng = np.random.default_rng((seed % 2**32, 59))
     rows = rng.permutation(len(train))[:_ROWS]
