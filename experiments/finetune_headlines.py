@@ -1,8 +1,10 @@
 """Can a small T5 from scratch write headlines of news, from 6,599 of them (AG)?
 
-Question: ROUGE on 1,000 news texts, against the first words of the text as a headline. The T5 is
-pre-trained on the same texts: first by span corruption, then by writing the first words of each
-text, which teaches it to copy. Wanted: ROUGE-L above that of the first words.
+Question: ROUGE on 1,000 news texts, against the first words of the text as a headline. 6,599 pairs
+are too few to learn from that a headline takes up words of its text: so the T5 first learns to copy
+tokens drawn at random, where no knowledge of language helps, then to write the first words of each
+text, in its own order and in two others, then headlines. Wanted: ROUGE-L above that of the first
+words.
 
 Data: `train` and `dev.jsonl.gz` with "text" and "title".
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optax
@@ -30,16 +33,38 @@ def lead(text: str, words: int = LEAD) -> str:
     return " ".join(text.split()[:words])
 
 
+def leads(texts: list[str], seed: int) -> list[dict[str, str]]:
+    """Returns texts and their first words, each also with its words in two other orders.
+
+    What comes first is then no matter of language, but has to be read off the text.
+    """
+    rng = np.random.default_rng(seed)
+    shuffled = [" ".join(rng.permutation(text.split())) for text in texts for _ in range(2)]
+    return [{"text": text, "lead": lead(text)} for text in (*texts, *shuffled)]
+
+
+def copying(words: Any, rows: int, length: int, seed: int) -> tuple[dict, np.ndarray]:
+    """Returns rows of random tokens, as inputs and as targets; each ends with the end token."""
+    rng = np.random.default_rng(seed)
+    pad, end = words.token_to_id("<pad>"), words.token_to_id("</s>")
+    ids = rng.integers(end + 2, words.get_vocab_size(), (rows, length)).astype(np.int32)
+    last = rng.integers(3, length, rows)[:, None]
+    place = np.arange(length)
+    ids = np.where(place < last, ids, np.where(place == last, end, pad)).astype(np.int32)
+    decoder = np.concatenate([np.full((rows, 1), pad, np.int32), ids[:, :-1]], axis=1)
+    return {"ids": ids, "mask": place <= last, "decoder_ids": decoder}, ids
+
+
 def main() -> None:
-    """Pre-trains, fine-tunes and scores beside the first words."""
+    """Teaches copying, fine-tunes and scores beside the first words."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="folder with train and dev.jsonl.gz")
     parser.add_argument("--vocabulary", type=int, default=4_000)
-    parser.add_argument("--width", type=int, default=192)
-    parser.add_argument("--steps", type=int, default=1_000, help="of span corruption")
-    parser.add_argument("--copy-epochs", type=int, default=4)
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=1_200, help="of copying random tokens")
+    parser.add_argument("--copy-epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=3e-4, help="of headlines")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     jr.train.keep_memory()
@@ -54,26 +79,30 @@ def main() -> None:
     network = jr.models.T5(
         words.get_vocab_size(),
         width=options.width,
-        depth=3,
-        heads=6,
-        head_width=options.width // 6,
-        hidden=4 * options.width,
+        depth=2,
+        heads=4,
+        head_width=options.width // 4,
+        hidden=2 * options.width,
         dropout=0.1,
     )
-    rate = jr.train.schedules.linear(options.rate, options.steps, warm_up=0.1)
-    task = finetune.pretrain_task(
-        [row["text"] for row in train], words, network, optimizer=optax.adamw(rate)
+    task = jr.Task(
+        model=network,
+        loss=jr.losses.token_cross_entropy(pad=words.token_to_id("<pad>")),
+        train=copying(words, 128 * options.steps, 12, options.seed),
+        val=copying(words, 512, 12, options.seed + 1),
+        optimizer=optax.adamw(jr.train.schedules.linear(2e-3, options.steps, warm_up=0.15)),
+        batch_size=128,
     )
     begun = jr.fit(task, options.steps, seed=options.seed)
-    print(f"span corruption: {begun}", flush=True)
+    print(f"copying random tokens: {begun}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         finetune.write_pretrained(folder, network, begun.state.params, words)
         found = finetune.load_pretrained(folder)
         tokenizer = finetune.read_tokenizer(found)
-        copied = [{"text": row["text"], "lead": lead(row["text"])} for row in train]
+        copied = leads([row["text"] for row in train], options.seed)
         kept = [{"text": row["text"], "lead": lead(row["text"])} for row in dev]
         kind = finetune.Summarise(summary="lead", max_length=64, beams=1)
-        plan = finetune.Plan(rate=options.rate, epochs=options.copy_epochs, seed=options.seed)
+        plan = finetune.Plan(rate=1e-3, epochs=options.copy_epochs, seed=options.seed)
         copier = finetune.fine_tune(kind, found, copied, kept, plan, tokenizer=tokenizer)
         print(f"writing the first words: {copier.scores}, {copier.fit.seconds:.0f} s", flush=True)
         again = Path(folder) / "copier"

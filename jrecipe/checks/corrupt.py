@@ -11,7 +11,7 @@ import numpy as np
 from jrecipe import losses
 from jrecipe.checks.context import Context
 from jrecipe.checks.duplicates import repeats_by_nature, row_hashes
-from jrecipe.checks.examples import gallery, name_rows
+from jrecipe.checks.examples import decoded, gallery, name_rows
 from jrecipe.checks.probing import same_structure
 from jrecipe.checks.result import Finding, Suspect, Verdict
 from jrecipe.task import head_shape
@@ -20,6 +20,7 @@ from jrecipe.types import PyTree, TaskError
 
 ITEM, CHECK = "A2", "corrupt"
 ROWS = 100_000  # rows read of one split at the most
+FEW_WORDS = 5  # known words of a text below which an equal one may be another text
 RARE = 0.05  # share up to which blank examples are accidents
 Evidence = Mapping[str, float | int | str | bool | None]
 
@@ -148,9 +149,13 @@ def check_corrupt(ctx: Context) -> tuple[Finding, ...]:
     blank = blank_rows(inputs)
     rows = int(evidence["train_rows"])  # type: ignore[arg-type]
     evidence["blank_rows"] = len(blank)
-    if judge_blank(blank=len(blank), rows=rows, natural=natural) is Verdict.WARNED:
+    lost = _few_words(ctx, inputs)
+    if judge_blank(blank=len(np.setdiff1d(blank, lost)), rows=rows, natural=natural) is (
+        Verdict.WARNED
+    ):
         findings.append(_blank(ctx, inputs, targets, blank))
     conflicts, repeated = label_conflicts(inputs, targets)
+    conflicts = np.setdiff1d(conflicts, lost)
     evidence |= {"conflicting_rows": len(conflicts), "repeated_rows": repeated}
     verdict = judge_conflicts(
         conflicts=len(conflicts),
@@ -293,6 +298,20 @@ def _blank(ctx: Context, inputs: PyTree, targets: PyTree, rows: np.ndarray) -> F
         {},
         gallery(ctx.task, "Blank examples", inputs, targets, rows=rows[:8]),
     )
+
+
+def _few_words(ctx: Context, inputs: PyTree) -> np.ndarray:
+    """Returns rows int[k] of texts of which an encoder has left so little that it tells nothing.
+
+    What is equal there are the words that it knows, not the texts.
+    """
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(inputs)]
+    weights = len(leaves) == 1 and leaves[0].ndim == 2 and leaves[0].dtype.kind == "f"
+    if ctx.task.decode is None or not weights or (leaves[0] == 0).mean() < 0.9:
+        return np.zeros(0, int)
+    if not isinstance(decoded(ctx.task, leaves[0][:1]), list):
+        return np.zeros(0, int)
+    return np.flatnonzero((leaves[0] != 0).sum(axis=1) < FEW_WORDS)
 
 
 def _conflict(

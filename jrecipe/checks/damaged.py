@@ -31,6 +31,7 @@ _KINDS: dict[What, _Kind] = {
     "file": _Kind("file is damaged", "files are damaged", "damaged-file", "data"),
     "line": _Kind("line is damaged", "lines are damaged", "damaged-line", "data"),
     "target": _Kind("target cannot be used", "targets cannot be used", "unusable-target", "labels"),
+    "column": _Kind("column is constant", "columns are constant", "constant-feature", "data"),
     "class": _Kind("class has no examples", "classes have no examples", "missing-class", "labels"),
 }
 
@@ -59,7 +60,7 @@ def _finding(what: What, damage: Sequence[Damage], examples: int) -> Finding:
     stops = any(piece.stops for piece in damage)
     share = count / (count + examples)
     said = f"{count} {kind.one if count == 1 else kind.several}"
-    if what != "class":
+    if what not in ("class", "column"):
         most = "that is most of the data, only " if share > 0.5 else ""
         said += f"; {most}{examples} example{' was' if examples == 1 else 's were'} read"
     remedies = list(dict.fromkeys(piece.fix for piece in damage))[:3]

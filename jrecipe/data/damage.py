@@ -12,7 +12,7 @@ from typing import Literal
 
 from jrecipe.types import TaskError
 
-What = Literal["file", "line", "target", "class", "only", "few"]
+What = Literal["file", "line", "target", "class", "column", "only", "few"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,8 +23,9 @@ class Damage:
       path: the file, folder or data set, as it was given.
       reason: what is wrong, without a full stop: "4 cells, but the header has 5 columns".
       what: "file" (unreadable, in whole or in part), "line" of a table, "target" (missing, or of
-        another kind than the rest), "class" (without examples), "only" (one class and no other),
-        or "few" (too few examples to cut a split from).
+        another kind than the rest), "class" (without examples), "column" (of a table, with one
+        value throughout), "only" (one class and no other), or "few" (too few examples to cut a
+        split from).
       line: of the file, from 1, or None for the whole of it.
       fix: what to do about it, without a full stop.
       stops: whether training refuses it; otherwise it does without, and says so.

@@ -126,6 +126,27 @@ class TabularEncoder:
             texts.append(", ".join(shown) + (", ..." if len(self.columns) > _SHOWN else ""))
         return texts
 
+    def columns_of(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the columns of the table again, from encoded inputs float32[n, size].
+
+        Returns:
+          Column name -> float32[n], NaN where it was missing, or str[n], "(other)" where it was
+          missing or a category that was not kept.
+        """
+        found: dict[str, np.ndarray] = {}
+        start = 0
+        for column in self.columns:
+            values = np.asarray(inputs)[:, start : start + column.width]
+            start += column.width
+            if column.categories:
+                names = np.array([*column.categories, "(other)"])
+                found[column.name] = names[values.argmax(axis=1)]
+            else:
+                known = values[:, 0] * column.std + column.mean
+                missing = values[:, 1] > 0 if column.marks_missing else np.zeros(len(known), bool)
+                found[column.name] = np.where(missing, np.nan, known).astype(np.float32)
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """Returns plain JSON values."""
         columns = [dataclasses.asdict(c) | {"categories": list(c.categories)} for c in self.columns]

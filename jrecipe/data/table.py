@@ -23,6 +23,7 @@ _SPLITS = {
     "test": ("test",),
 }
 _TARGETS = ("label", "labels", "target", "y", "class")
+_SEVERAL = 10  # rows that tell whether a column is constant
 _IDS = frozenset({"", "id", "idx", "index", "guid", "uuid", "unnamed: 0"})
 
 
@@ -95,6 +96,8 @@ def load_table(
         for split, table in tables.items()
     }
     tables = _of_one_kind(tables, column, files, kind, notes, notice)
+    for name in rest:
+        _tell_constant(tables["train"], name, files["train"], notice)
     targets = _parse_targets({split: table.columns[column] for split, table in tables.items()})
     texts = [name for name in rest if _is_text(tables["train"].columns[name])]
     fit: Any
@@ -132,6 +135,22 @@ def load_table(
         notes=notes,
         notice=notice,
     )
+
+
+def _tell_constant(table: Table, name: str, file: Path, notice: Notice) -> None:
+    """Tells of a column that has one value in all rows, if there are enough to say so."""
+    cells = table.columns[name]
+    if len(cells) >= _SEVERAL and len(set(cells)) == 1:
+        value = "nothing" if cells[0] is None else repr(cells[0])
+        notice(
+            Damage(
+                path=str(file),
+                reason=f"column {name!r} holds {value} in all {len(cells)} rows",
+                what="column",
+                fix="find out what became of it, or drop it",
+                stops=False,
+            )
+        )
 
 
 def _read(files: Mapping[str, Path], notice: Notice) -> dict[str, Table]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
@@ -78,6 +78,8 @@ def trivial_columns(gathered: Gathered) -> Iterator[Column]:
         yield Column("non_ascii", odd / np.maximum(letters, 1), "share of characters")
     elif gathered.pictures is not None:
         yield from _of_pictures(gathered.pictures)
+    elif gathered.data.table is not None:
+        yield from _of_table(gathered.data.table(gathered.inputs))
     else:
         yield from _of_numbers([np.asarray(leaf) for leaf in jax.tree.leaves(gathered.inputs)])
 
@@ -96,6 +98,14 @@ def _of_pictures(pictures: np.ndarray) -> Iterator[Column]:
     yield Column("sharpness", np.concatenate(edges), "mean step from a pixel to the next")
     if pictures.shape[3] == 3:
         yield Column("colour", np.concatenate(hue), "mean range of red, green and blue, 0 is grey")
+
+
+def _of_table(table: Mapping[str, np.ndarray]) -> Iterator[Column]:
+    missing = sum(np.isnan(values) for values in table.values() if values.dtype.kind == "f")
+    if np.any(missing):
+        yield Column("missing", np.asarray(missing, int), f"of {len(table)} columns are empty")
+    for name, values in table.items():
+        yield Column(name, values, "column of the table", input=True)
 
 
 def _of_numbers(leaves: list[np.ndarray]) -> Iterator[Column]:
@@ -117,4 +127,4 @@ def _of_numbers(leaves: list[np.ndarray]) -> Iterator[Column]:
         names = [f"x{i}" for i in range(total)]
         tables = np.concatenate([leaf.reshape(n, -1) for leaf in leaves], axis=1)
         for name, values in zip(names, tables.T, strict=True):
-            yield Column(name, values, "of the input, as the network takes it")
+            yield Column(name, values, "of the input, as the network takes it", input=True)

@@ -11,13 +11,13 @@ from jrecipe.explore.gather import Gathered
 def constant_inputs(gathered: Gathered) -> tuple[list[str], int]:
     """Returns names of numbers that have one value in all training rows, and how many there are.
 
-    Every column of a table counts. The border of pictures may well be black: a pixel counts only if
-    all eight around it vary. Words of texts do not count.
+    The border of pictures may well be black: a pixel counts only if all eight around it vary. Words
+    of texts do not count, and columns of files are looked at when they are read.
 
     Args:
       gathered: all examples.
     """
-    if gathered.texts is not None:
+    if gathered.texts is not None or gathered.data.table is not None:
         return [], 0
     train = gathered.rows_of("train")
     found: list[str] = []

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jrecipe.data import Splits, as_source, load
 from jrecipe.task import Task
 from jrecipe.types import PyTree, Source
@@ -21,6 +23,8 @@ class Data:
       splits: name -> examples, "train" first.
       class_names: of the classes 0 to C - 1, or ().
       decode: `(inputs) -> pictures float[b, h, w(, c)] in [0, 1], or b texts`; None to guess.
+      table: `(inputs) -> column name -> its values [b]`, where inputs were made of a table; missing
+        numbers are NaN.
       texts: split -> its texts as they were stored, where inputs were made of texts.
       label_noise: share of wrong labels that is declared.
     """
@@ -29,6 +33,7 @@ class Data:
     splits: Mapping[str, Source]
     class_names: tuple[str, ...] = ()
     decode: Callable[[PyTree], Any] | None = None
+    table: Callable[[PyTree], Mapping[str, np.ndarray]] | None = None
     texts: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     label_noise: float | None = None
 
@@ -67,6 +72,7 @@ def data_of(what: Any, *, target: str | None = None, seed: int = 0) -> Data:
             },
             class_names=what.class_names,
             decode=None if what.encoder is None else what.encoder.decode,
+            table=getattr(what.encoder, "columns_of", None),
             texts=what.texts,
         )
     return Data(name="data", splits={"train": as_source(what, "data")})

@@ -22,11 +22,13 @@ class Column:
       name: a short one, as `where` and `sort` take it: "label", "probe_loss".
       values: [n] of float (NaN where there is none), int, bool or str.
       note: one line that says what it is and in which unit.
+      input: whether it is a part of the input itself, as a column of a table is.
     """
 
     name: str
     values: np.ndarray
     note: str = ""
+    input: bool = False
 
     @property
     def numeric(self) -> bool:

@@ -171,6 +171,9 @@ def _told(score: Trivial) -> tuple[str, str, str, str]:
 def judge_constant(survey: Survey) -> Finding:
     """Judges numbers of the inputs that never change: WARNED for columns and for single pixels."""
     dead, total = constant_inputs(survey.gathered)
+    if total == 0:
+        said = "Words of texts are not asked; columns of files are when they are read."
+        return concluding("A2", "constant-inputs", {})(Verdict.SKIPPED, said)
     result = concluding("A2", "constant-inputs", {"constant": len(dead), "numbers": total})
     if not len(dead):
         said = f"None of {total} numbers of the inputs is constant where others vary."

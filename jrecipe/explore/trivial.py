@@ -73,8 +73,7 @@ def trivial_scores(survey: Survey, seed: int = 0) -> list[Trivial] | str:
     prior = float(np.bincount(labels[rows]).max() / len(rows))
     scores = []
     for column in survey.examples.columns:
-        plain = column.name in _KNOWN or column.name.startswith("x")
-        if plain or not column.numeric:
+        if column.input or column.name in _KNOWN or not column.numeric:
             continue
         values = np.nan_to_num(column.values[train].astype(np.float64)[:, None], nan=-1e9)
         right = 0

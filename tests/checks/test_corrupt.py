@@ -123,3 +123,33 @@ def test_judges():
     )
     assert judge_blank(blank=2, rows=100, natural=False) is Verdict.WARNED
     assert judge_blank(blank=20, rows=100, natural=False) is Verdict.PASSED
+
+
+def texts(conflicting: str) -> jr.Task:
+    """A task of weighted words; some texts hold no word that is known."""
+    rng = np.random.default_rng(0)
+    x = np.zeros((300, 200), np.float32)
+    for row in x:
+        row[rng.choice(200, 12, replace=False)] = 0.3
+    y = rng.integers(0, 2, 300)
+    if conflicting == "few words":
+        x[:12], x[12:24, 5:] = 0, 0
+        x[12:24, :3] = 0.5
+        y[:24] = np.arange(24) % 2
+    if conflicting == "whole texts":
+        x[:12] = x[12:24]
+        y[:12] = 1 - y[12:24]
+    return jr.Task(
+        model=jr.models.Linear(2),
+        loss=jr.losses.softmax_cross_entropy(),
+        train=(x, y),
+        val=(x[200:], y[200:]),
+        decode=lambda inputs: ["text"] * len(inputs),
+        batch_size=32,
+    )
+
+
+def test_texts_of_which_nothing_is_left_do_not_conflict():
+    assert {f.verdict for f in check(check_corrupt, texts("few words"))} == {Verdict.PASSED}
+    (finding,) = check(check_corrupt, texts("whole texts"))
+    assert finding.suspects[0].cause == "label-conflict"

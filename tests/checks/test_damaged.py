@@ -19,6 +19,7 @@ def piece(what, *, line=None, stops=True):
         ("target", True, Verdict.FAILED, "unusable-target", "labels"),
         ("target", False, Verdict.WARNED, "unusable-target", "labels"),
         ("class", False, Verdict.WARNED, "missing-class", "labels"),
+        ("column", False, Verdict.WARNED, "constant-feature", "data"),
     ],
 )
 def test_damage_fails_if_training_refuses_it(what, stops, verdict, cause, component):

@@ -66,7 +66,8 @@ class TestProbe:
         texts = sentences(300)
         labels = np.arange(300) % 2
         told = [
-            text + (" splendid" if label else " dreadful") for text, label in zip(texts, labels)
+            text + (" splendid" if label else " dreadful")
+            for text, label in zip(texts, labels, strict=True)
         ]
         inputs = np.zeros((300, 1), np.float32)
         assert probe(gather(data(inputs, labels, texts={"train": told}))).score > 0.9
@@ -244,6 +245,18 @@ class TestInspect:
         rows = jr.inspect(str(file))
         assert rows.head(1).shown()[0] in [line.split('"')[1] for line in lines]
         assert {"characters", "words"} <= {column.name for column in rows.columns}
+
+    def test_columns_of_a_table_have_their_names_and_units(self, tmp_path):
+        lines = [f"{20 + i % 50},{'red' if i % 3 else 'blue'},{'uv'[i % 2]}" for i in range(200)]
+        lines[5] = f",red,{'uv'[1]}"
+        file = tmp_path / "t.csv"
+        file.write_text("age,colour,y\n" + "\n".join(lines) + "\n")
+        rows = jr.inspect(str(file))
+        assert set(rows["colour"]) == {"red", "blue"}
+        assert np.isnan(rows["age"]).sum() == 1
+        assert rows["missing"].sum() == 1
+        assert np.nanmin(rows["age"]) == pytest.approx(20)
+        assert np.nanmax(rows["age"]) == pytest.approx(69, abs=1e-3)
 
     def test_suspects_are_written_first(self):
         inputs, labels = blobs(300)
