@@ -26,6 +26,7 @@ import jrecipe as jr
 from jrecipe import finetune
 
 LEAD = 9  # words
+READ, WRITTEN = 56, 12  # random tokens
 
 
 def lead(text: str, words: int = LEAD) -> str:
@@ -43,16 +44,21 @@ def leads(texts: list[str], seed: int) -> list[dict[str, str]]:
     return [{"text": text, "lead": lead(text)} for text in (*texts, *shuffled)]
 
 
-def copying(words: Any, rows: int, length: int, seed: int) -> tuple[dict, np.ndarray]:
-    """Returns rows of random tokens, as inputs and as targets; each ends with the end token."""
+def copying(words: Any, rows: int, seed: int) -> tuple[dict, np.ndarray]:
+    """Returns rows of random tokens as inputs, and the first 12 of each as targets.
+
+    Half of the rows are short, from which it is learnt; the others are as long as texts.
+    """
     rng = np.random.default_rng(seed)
     pad, end = words.token_to_id("<pad>"), words.token_to_id("</s>")
-    ids = rng.integers(end + 2, words.get_vocab_size(), (rows, length)).astype(np.int32)
-    last = rng.integers(3, length, rows)[:, None]
-    place = np.arange(length)
+    last = rng.integers(3, np.where(rng.random(rows) < 0.5, 12, READ))[:, None]
+    ids = rng.integers(end + 2, words.get_vocab_size(), (rows, READ)).astype(np.int32)
+    place = np.arange(READ)
     ids = np.where(place < last, ids, np.where(place == last, end, pad)).astype(np.int32)
-    decoder = np.concatenate([np.full((rows, 1), pad, np.int32), ids[:, :-1]], axis=1)
-    return {"ids": ids, "mask": place <= last, "decoder_ids": decoder}, ids
+    targets = ids[:, : WRITTEN + 1].copy()
+    targets[:, WRITTEN] = np.where(last[:, 0] >= WRITTEN, end, pad)
+    decoder = np.concatenate([np.full((rows, 1), pad, np.int32), targets[:, :-1]], axis=1)
+    return {"ids": ids, "mask": place <= last, "decoder_ids": decoder}, targets
 
 
 def main() -> None:
@@ -62,8 +68,8 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=4_000)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--steps", type=int, default=1_200, help="of copying random tokens")
-    parser.add_argument("--copy-epochs", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--copy-epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--rate", type=float, default=3e-4, help="of headlines")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -88,10 +94,10 @@ def main() -> None:
     task = jr.Task(
         model=network,
         loss=jr.losses.token_cross_entropy(pad=words.token_to_id("<pad>")),
-        train=copying(words, 128 * options.steps, 12, options.seed),
-        val=copying(words, 512, 12, options.seed + 1),
+        train=copying(words, 64 * options.steps, options.seed),
+        val=copying(words, 512, options.seed + 1),
         optimizer=optax.adamw(jr.train.schedules.linear(2e-3, options.steps, warm_up=0.15)),
-        batch_size=128,
+        batch_size=64,
     )
     begun = jr.fit(task, options.steps, seed=options.seed)
     print(f"copying random tokens: {begun}", flush=True)

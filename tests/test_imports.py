@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "train": {*ABOVE_TASK, "augment.checked", "models.adapt", "draw"},
     "checks": {*ABOVE_TASK, "metrics", "train", "models.copies"},
     "report": {*BASE, "figures", "draw", "checks.result"},
-    "explore": {*ABOVE_TASK, "draw", "checks"},
+    "explore": {*ABOVE_TASK, "checks", "draw", "train"},
     "finetune": {*ABOVE_TASK, "metrics", "models", "train", "checks.result"},
     "rungs": {*ABOVE_TASK, "train", "report"},
     "human": {*BASE, "data.order", "draw", "task", "checks.examples", "checks.intervals"},

@@ -70,6 +70,7 @@ def cook(
     """
     folder = choose_folder("", out, resume) if out is not None else None
     with saying(quiet) as say:
+        from jrecipe.cli.answered import answers_part
         from jrecipe.cli.saving import no_storage_log, save_run
         from jrecipe.recipe import cook as run
         from jrecipe.recipe import dish_of
@@ -122,7 +123,10 @@ def cook(
     if dinner.report.test is not None:
         record["test"] = dict(dinner.report.test)
     trained = None if resume else dinner.fit
-    save_run(folder, arguments, report=dinner.report, record=record, fit=trained)
+    explorer = None
+    if dinner.fit is not None and not dinner.interrupted:
+        explorer = answers_part(dinner.fit, loaded.splits, tested=dinner.report.test is not None)
+    save_run(folder, arguments, report=dinner.report, record=record, fit=trained, explorer=explorer)
     if dinner.interrupted:
         assert dinner.fit is not None
         raise StopError(f"saved after {dinner.fit.steps} updates; go on with: {again}", INTERRUPTED)

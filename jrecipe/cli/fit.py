@@ -160,6 +160,7 @@ def fit(
     folder = choose_folder("", out, resume) if out is not None and writes else None
     with saying(quiet or not writes) as say:
         from jrecipe import train
+        from jrecipe.cli.answered import answers_part
         from jrecipe.cli.saving import no_storage_log, save_run
 
         if keep_memory and not train.keep_memory():
@@ -228,7 +229,9 @@ def fit(
     _print(report, result, as_json=as_json, quiet=quiet)
     record |= {"status": "interrupted" if result.interrupted else "done", "steps": result.steps}
     saved = result.out is not None and not result.unsaved
-    save_run(folder, arguments, report=report, record=record, fit=None if saved else result)
+    explorer = None if result.interrupted else answers_part(result, loaded.splits)
+    kept = None if saved else result
+    save_run(folder, arguments, report=report, record=record, fit=kept, explorer=explorer)
     if result.interrupted:
         again = command_for(arguments, folder, resume=True)
         said = f"saved after {result.steps} of {steps} updates; go on with: {again}"

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+LONGEST = 2**26  # characters of a cell
 _OPEN = "a quote is opened and not closed"
 
 
@@ -35,6 +36,14 @@ def csv_rows(lines: Sequence[str], delimiter: str) -> Iterator[Row]:
       lines: with their line ends.
       delimiter: one character.
     """
+    before = csv.field_size_limit(LONGEST)  # of the process; Python's own is 131,072
+    try:
+        yield from _rows(lines, delimiter)
+    finally:
+        csv.field_size_limit(before)
+
+
+def _rows(lines: Sequence[str], delimiter: str) -> Iterator[Row]:
     at = width = 0
     while at < len(lines):
         ahead = (lines[i] for i in range(at, len(lines)))
@@ -73,5 +82,5 @@ def _plainly(said: str) -> str:
     if said.startswith("unexpected end"):
         return _OPEN
     if said.startswith("field larger"):
-        return f"a cell has more than {csv.field_size_limit()} characters"
+        return f"a cell has more than {LONGEST:,} characters"
     return f"a quote stands inside of a quoted cell ({said})" if "expected after" in said else said

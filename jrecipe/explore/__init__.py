@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jrecipe.explore.answered import predicted
     from jrecipe.explore.data import Data, data_of
     from jrecipe.explore.examples import Column, Examples
     from jrecipe.explore.findings import copies_csv, findings_of, suspects_csv
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from jrecipe.explore.needs import figures as needs_figures
     from jrecipe.explore.page import fragment, render
     from jrecipe.explore.surveying import Survey, inspect, survey
+    from jrecipe.explore.suspects import find_suspects
 
 _NAMES = {
     "Column": "examples",
@@ -24,11 +26,13 @@ _NAMES = {
     "Survey": "surveying",
     "copies_csv": "findings",
     "data_of": "data",
+    "find_suspects": "suspects",
     "findings_of": "findings",
     "fragment": "page",
     "inspect": "surveying",
     "needs_figures": "needs",
     "needs_of": "needed",
+    "predicted": "answered",
     "render": "page",
     "suspects_csv": "findings",
     "survey": "surveying",
@@ -40,11 +44,13 @@ __all__ = [
     "Survey",
     "copies_csv",
     "data_of",
+    "find_suspects",
     "findings_of",
     "fragment",
     "inspect",
     "needs_figures",
     "needs_of",
+    "predicted",
     "render",
     "survey",
     "suspects_csv",

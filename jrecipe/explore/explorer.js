@@ -334,7 +334,9 @@ function explore(root) {
   // The table. It asks for the rows it shows; it never holds the others.
 
   function cell(td, column, row) {
-    td.textContent = shownValue(column, row);
+    // The dialog has all digits.
+    td.textContent = column.kind === NUMBER
+      ? shownNumber(Number(column.values[row].toPrecision(4))) : shownValue(column, row);
     td.title = td.textContent;
   }
   function shownExample(td, row, label) {

@@ -73,8 +73,8 @@ class Gathered:
 def gather(data: Data, *, most: int = BYTES) -> Gathered:
     """Reads all examples of all splits.
 
-    Splits whose inputs have another structure or shape than those of the training split are left
-    out, which `notes` says; the check `corrupt` tells what differs.
+    Splits whose inputs have another structure or shape than those of the first one are left out,
+    which `notes` says; the check `corrupt` tells what differs.
 
     Args:
       data: what to look at.
@@ -85,7 +85,7 @@ def gather(data: Data, *, most: int = BYTES) -> Gathered:
     """
     texts = data.texts
     parts, notes = [], []
-    first = data.splits["train"].take(np.arange(1))[0]
+    first = next(iter(data.splits.values())).take(np.arange(1))[0]
     wide = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(first))
     total = wide * sum(len(source) for source in data.splits.values())
     thin = max(1, -(-total // most))

@@ -1,5 +1,6 @@
 """A2: what is damaged in a table is collected with its line, and training refuses it."""
 
+import csv
 import gzip
 import json
 
@@ -277,3 +278,14 @@ def test_rows_of_a_quoted_cell_that_goes_over_lines_are_one_row():
     rows = list(csv_rows(lines, ","))
     assert [(row.first, row.last) for row in rows] == [(0, 0), (1, 2), (3, 4), (5, 5)]
     assert [row.cells and len(row.cells) for row in rows] == [2, 2, 3, 2]
+
+
+def test_a_cell_of_a_megabyte_is_read_and_the_process_keeps_its_limit(tmp_path):
+    before = csv.field_size_limit()
+    long = "word " * 200_000
+    lines = "".join(f"some words of a text {i},{'ab'[i % 2]}\n" for i in range(40))
+    (tmp_path / "t.csv").write_text(f"text,label\n{long},a\n{lines}")
+    splits = data.load(str(tmp_path / "t.csv"), skip_damaged=True)
+    assert splits.damage == ()
+    assert max(len(text) for texts in splits.texts.values() for text in texts) == len(long)
+    assert csv.field_size_limit() == before
