@@ -38,8 +38,17 @@ class Item:
 
 # What is no check: id, question, public name, command.
 _COOK = "jrecipe cook digits"
+_LOOK = "jrecipe inspect digits --out runs/looked"
 _OTHERS = (
-    ("A9", "Which answers are wrong, and of which was the network surest?", "jr.cook", _COOK),
+    ("A6", "Which resolution, order, colour or words does it need?", "jr.explore.needs_of", _LOOK),
+    ("A7", "Which examples are so and so?", "jr.inspect", _LOOK),
+    ("A8", "What is usual along every axis, and what is far from it?", "jr.inspect", _LOOK),
+    (
+        "A9",
+        "Which answers are wrong, and of which was the network surest?",
+        "jr.explore.predicted",
+        _COOK,
+    ),
     ("C1", "What is the plainest network for this data, and is it large enough?", "jr.cook", _COOK),
     ("C2", "Does Adam at 3e-4 do?", "jr.fit", "jrecipe fit digits --learning-rate 3e-4"),
     ("C3", "Which single change helps by more than the noise over seeds?", "jr.cook", _COOK),

@@ -63,28 +63,35 @@ def survey(
       TaskError: if a column's name is taken, or its function raises or gives something else.
     """
     gathered = gather(data)
-    found = list(target_columns(gathered))
-    found += [
+    named = [
+        *target_columns(gathered),
         Column("split", gathered.split, "part of the data"),
         Column("row", gathered.row, "number in its split, from 0"),
     ]
-    found += trivial_columns(gathered)
+    plain = list(trivial_columns(gathered))
     say(f"Copies among {len(gathered):,} examples")
     copies = find_copies(gathered, seed)
-    found += _copy_columns(gathered, copies)
     say("Outliers")
     scores = outlier_scores(points_of(gathered, seed), seed)
-    found.append(Column("outlier", scores, "distance to the nearest few, 1 is usual"))
     say("What models make of examples that they did not see")
     probed = probe(gathered, seed)
-    suspects = None
+    suspects, answers = None, []
     if isinstance(probed, Probe):
         suspects = find_suspects(probed, seed=seed)
-        found += _probe_columns(gathered, probed, suspects)
+        answers = _probe_columns(gathered, probed, suspects)
+    found = [
+        *named,
+        *answers,
+        *_copy_columns(gathered, copies),
+        Column("outlier", scores, "distance to the nearest few, 1 is usual"),
+        *plain,
+    ]
+    own = []
     for name, function in (columns or {}).items():
         if any(column.name == name for column in found):
             raise TaskError(f"columns has {name!r}, which is there already; name it otherwise.")
-        found.append(_own_column(gathered, name, function))
+        own.append(_own_column(gathered, name, function))
+    found[len(named) : len(named)] = own  # what the user asked for stands in front
     examples = Examples(
         name=data.name,
         columns=tuple(found),
