@@ -3,30 +3,61 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 
-from jrecipe.data import Splits
+import jax
+
+from jrecipe.cli.saving import save_run
+from jrecipe.cli.target import Target, user_code
 from jrecipe.explore import data_of, fragment, predicted
-from jrecipe.report.report import Part
+from jrecipe.report import Report
 from jrecipe.train import Fit
 
 ROWS = 10_000  # examples on the page
 _MEGABYTES = 8.0  # of pictures or texts on it
+_TRAINED = 20_000  # training examples up to which they are shown as well
 
 
-def answers_part(fit: Fit, splits: Splits | None, *, tested: bool = False) -> Part:
-    """Returns the explorer of training and validation examples, those that cost most first.
+def add_answers(
+    folder: Path,
+    arguments: Sequence[str],
+    report: Report,
+    fit: Fit,
+    loaded: Target,
+    *,
+    tested: bool = False,
+) -> None:
+    """Writes the report again, with every example and its answer, those that cost most first.
+
+    It comes last, so that what fails here costs nothing of the run. Of several processes each has
+    a part of the state only, and of a large training split the loss has been told: both are left
+    out.
 
     Args:
+      folder: of the run, which has been written.
+      arguments: of the command line.
+      report: that was written.
       fit: the trained task.
-      splits: the data set that it was made of, None for a task of the user's own.
+      loaded: what it was made of.
       tested: whether the test split has been read.
+
+    Raises:
+      TaskError: if the user's own code fails, naming it.
+      StopError: if the page cannot be written.
     """
-    data = data_of(fit.task)
-    if splits is not None:
-        stored = data_of(splits)
-        # Numbers may be rescaled for the network: targets are shown as it is asked for them.
-        data = dataclasses.replace(data, texts=stored.texts, table=stored.table)
-    shown = [name for name in ("val", "test", "train") if name in fit.task.splits]
-    examples = predicted(fit, [name for name in shown if tested or name != "test"], data=data)
-    dearest = examples.sort("loss", descending=True)
-    return fragment(dearest, rows=ROWS, megabytes=_MEGABYTES)
+    if jax.process_count() > 1:
+        return
+    sources = fit.task.splits
+    shown = ["val", *(["test"] if tested and "test" in sources else [])]
+    if len(sources["train"]) <= _TRAINED:
+        shown.append("train")
+    with user_code(loaded):
+        data = data_of(fit.task)
+        if loaded.splits is not None:
+            stored = data_of(loaded.splits)
+            # Numbers may be rescaled for the network: targets are shown as it is asked for them.
+            data = dataclasses.replace(data, texts=stored.texts, table=stored.table)
+        examples = predicted(fit, shown, data=data).sort("loss", descending=True)
+        part = fragment(examples, rows=ROWS, megabytes=_MEGABYTES)
+    save_run(folder, arguments, report=report, explorer=part)

@@ -70,7 +70,7 @@ def cook(
     """
     folder = choose_folder("", out, resume) if out is not None else None
     with saying(quiet) as say:
-        from jrecipe.cli.answered import answers_part
+        from jrecipe.cli.answered import add_answers
         from jrecipe.cli.saving import no_storage_log, save_run
         from jrecipe.recipe import cook as run
         from jrecipe.recipe import dish_of
@@ -123,13 +123,13 @@ def cook(
     if dinner.report.test is not None:
         record["test"] = dict(dinner.report.test)
     trained = None if resume else dinner.fit
-    explorer = None
-    if dinner.fit is not None and not dinner.interrupted:
-        explorer = answers_part(dinner.fit, loaded.splits, tested=dinner.report.test is not None)
-    save_run(folder, arguments, report=dinner.report, record=record, fit=trained, explorer=explorer)
+    save_run(folder, arguments, report=dinner.report, record=record, fit=trained)
     if dinner.interrupted:
         assert dinner.fit is not None
         raise StopError(f"saved after {dinner.fit.steps} updates; go on with: {again}", INTERRUPTED)
+    if dinner.fit is not None and not dinner.fit.problem:
+        tested = dinner.report.test is not None
+        add_answers(folder, arguments, dinner.report, dinner.fit, loaded, tested=tested)
     print_place(folder, as_json=as_json)
     return code_of(dinner.report)
 

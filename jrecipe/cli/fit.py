@@ -160,7 +160,7 @@ def fit(
     folder = choose_folder("", out, resume) if out is not None and writes else None
     with saying(quiet or not writes) as say:
         from jrecipe import train
-        from jrecipe.cli.answered import answers_part
+        from jrecipe.cli.answered import add_answers
         from jrecipe.cli.saving import no_storage_log, save_run
 
         if keep_memory and not train.keep_memory():
@@ -229,13 +229,13 @@ def fit(
     _print(report, result, as_json=as_json, quiet=quiet)
     record |= {"status": "interrupted" if result.interrupted else "done", "steps": result.steps}
     saved = result.out is not None and not result.unsaved
-    explorer = None if result.interrupted else answers_part(result, loaded.splits)
-    kept = None if saved else result
-    save_run(folder, arguments, report=report, record=record, fit=kept, explorer=explorer)
+    save_run(folder, arguments, report=report, record=record, fit=None if saved else result)
     if result.interrupted:
         again = command_for(arguments, folder, resume=True)
         said = f"saved after {result.steps} of {steps} updates; go on with: {again}"
         raise StopError(said, _code_of_signal(result))
+    if not result.problem:
+        add_answers(folder, arguments, report, result, loaded)
     print_place(folder, as_json=as_json)
     return code_of(report)
 

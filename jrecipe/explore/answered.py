@@ -20,6 +20,8 @@ from jrecipe.train.evaluate import Evaluation
 from jrecipe.train.fitted import Fit
 from jrecipe.types import TaskError
 
+_KEPT = 1_000_000_000  # bytes of outputs that are kept
+
 
 def predicted(
     fit: Fit, splits: Sequence[str] = ("train", "val"), *, data: Data | None = None
@@ -45,7 +47,7 @@ def predicted(
             raise TaskError(f"{split=} is not there; the task has {', '.join(fit.task.splits)}.")
     shown = dataclasses.replace(known, splits={name: known.splits[name] for name in splits})
     gathered = gather(shown)
-    results = {name: fit.evaluate(name, keep_outputs=True) for name in gathered.names}
+    results = {name: _evaluated(fit, name) for name in gathered.names}
     columns = [
         *target_columns(gathered),
         Column("split", gathered.split, "part of the data"),
@@ -61,6 +63,14 @@ def predicted(
         places=np.arange(len(gathered)),
         notes=gathered.notes,
     )
+
+
+def _evaluated(fit: Fit, split: str) -> Evaluation:
+    """Evaluates, and keeps the outputs unless they are too many, as those of language models."""
+    source = fit.task.splits[split]
+    one = fit.predict(source.take(np.zeros(1, int))[0])
+    size = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(one))
+    return fit.evaluate(split, keep_outputs=size * len(source) <= _KEPT)
 
 
 def _of_rows(
@@ -80,7 +90,7 @@ def _of_rows(
 def _answers(fit: Fit, gathered: Gathered, results: Mapping[str, Evaluation]) -> Iterator[Column]:
     """Yields what a loss of jrecipe makes of the outputs; others tell no more than a value."""
     loss = fit.task.loss
-    if not isinstance(loss, losses.Loss):
+    if not isinstance(loss, losses.Loss) or any(r.outputs is None for r in results.values()):
         return
     answers = _of_rows(gathered, results, lambda r: np.asarray(loss.decide(r.outputs)))
     if loss.kind == "number" and answers.size == len(gathered):
