@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import subprocess
@@ -69,7 +70,9 @@ def test_items_lists_every_check_and_what_else_is_there():
     assert {item["check"] for item in found if item["check"]} == {
         c.name for c in (*CHECKS, *FIT_CHECKS)
     }
-    assert {"A9", "C1", "C2", "C3", "D2", "D9", "D10", "D11", "J9"} <= {i["id"] for i in found}
+    assert {"A6", "A7", "A8", "A9", "C1", "C2", "C3", "D2", "D9", "D10", "D11", "J9"} <= {
+        i["id"] for i in found
+    }
     for item in found:
         assert item["asks"]
         assert item["name"]
@@ -77,7 +80,8 @@ def test_items_lists_every_check_and_what_else_is_there():
         assert words[0] == "jrecipe"
         assert words[1] in TABLE
         if item["function"]:
-            assert getattr(jr, item["function"].removeprefix("jr."))
+            names = item["function"].removeprefix("jr.").split(".")
+            assert functools.reduce(getattr, names, jr), item["function"]
     ids = [item["id"] for item in found]
     assert ids.index("B2") < ids.index("B10") < ids.index("C1")
     table = jrecipe("items").out.splitlines()

@@ -44,7 +44,7 @@ def test_ctrl_c_saves_and_the_printed_command_goes_on(tmp_path, monkeypatch):
         child.send_signal(signal.SIGINT)
         stopped = finish(child)
         assert stopped.code == 130, stopped
-        if checkpoint_steps(run / "checkpoints"):
+        if any(checkpoint_steps(run / "checkpoints")):
             break
     line = stopped.err.splitlines()[-1]
     assert line.startswith("jrecipe: interrupted: saved after ")
