@@ -30,7 +30,9 @@ def blobs(n, classes=3, width=8, seed=0):
 
 def data(inputs, targets, val=None, texts=None, **fields):
     """Data with a training split and perhaps another."""
-    splits = {"train": ArraySource(inputs, np.asarray(targets))}
+    splits = {
+        "train": ArraySource(inputs, targets if isinstance(targets, dict) else np.asarray(targets))
+    }
     if val is not None:
         splits["val"] = ArraySource(val[0], np.asarray(val[1]))
     return Data(name="set", splits=splits, texts=texts or {}, **fields)
