@@ -12,7 +12,6 @@ _FINE = 32  # pixels a side in which pictures are compared
 _WAVES = 9  # lowest frequencies a side by which candidates are sought
 _WIDTH = 48  # numbers by which candidates are sought
 _NEAR = 8  # neighbours compared
-_NEARER = 0.6  # of the distance to the next picture, in pixels
 _SHIFTS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1))
 _LEAST = 0.9  # correlation of pixels that copies have
 
@@ -39,9 +38,8 @@ def picture_pairs(pictures: np.ndarray, *, seed: int = 0) -> np.ndarray:
     rows = np.flatnonzero(near > 0)
     apart = _compared(pictures, rows, which[rows])
     candidate = np.arange(_NEAR) < near[rows, None]
-    beyond = np.where(candidate, np.inf, apart).min(axis=1, initial=np.inf, keepdims=True)
     # Standardised pictures with correlation r are sqrt(2 - 2 r) apart.
-    close = candidate & (apart <= (2 - 2 * _LEAST) ** 0.5) & (apart < _NEARER * beyond)
+    close = candidate & (apart <= (2 - 2 * _LEAST) ** 0.5)
     hits, places = np.nonzero(close)
     pairs = np.sort(np.stack([rows[hits], which[rows[hits], places]], axis=1), axis=1)
     return np.unique(pairs, axis=0)

@@ -77,6 +77,28 @@ def test_short_texts_with_another_word_are_other_texts():
     assert text_pairs(["a good film .", "A GOOD FILM!"]).tolist() == [[0, 1]]
 
 
+def test_short_texts_may_have_much_in_common():
+    texts = ["it 's that painful .", "it 's painful ."]
+    assert len(text_pairs(texts)) == 0
+    assert len(text_pairs([f"{text} {sentences(1)[0]}" for text in texts])) == 1
+
+
+def test_texts_of_which_an_encoder_makes_one_input_are_no_copies():
+    inputs = np.zeros((40, 3), np.float32)
+    copies = find_copies(gather(data(inputs, np.arange(40) % 2, texts={"train": sentences(40)})))
+    assert copies.exact.max() == -1
+    twice = [*sentences(39), sentences(1)[0]]
+    copies = find_copies(gather(data(inputs, np.arange(40) % 2, texts={"train": twice})))
+    assert np.flatnonzero(copies.exact >= 0).tolist() == [0, 39]
+
+
+def test_the_first_training_row_stands_for_a_group():
+    inputs, labels = blobs(100, width=12)
+    inputs[[20, 60]] = inputs[10]
+    copies = find_copies(gather(data(inputs, labels, val=(inputs[10:11], labels[10:11]))))
+    assert copies.partner[[10, 20, 60, 100]].tolist() == [20, 10, 10, 10]
+
+
 def test_texts_without_letters_are_no_group():
     assert len(text_pairs(["?", "!", "...", "-", "  "])) == 0
 

@@ -129,6 +129,11 @@ class TestSuspects:
         found = Probe("numbers", np.ones((3, 1)), np.ones(3), np.zeros(0), np.ones(3), 0.0)
         assert find_suspects(found) is None
 
+    def test_a_likeliest_class_is_not_wrong_however_sure_another_seems(self):
+        # Class 1 is usually 0.4 sure; the last row is that sure of it, but surer of its own.
+        answers = np.array([[0.9, 0.1], [0.6, 0.4], [0.6, 0.4], [0.55, 0.45]])
+        assert not confidently_wrong(answers, np.array([0, 1, 1, 0]))[3]
+
     def test_a_class_without_rows_does_not_count(self):
         answers = np.array([[0.9, 0.1, 0.0], [0.1, 0.9, 0.0]])
         assert not confidently_wrong(answers, np.array([0, 1])).any()
@@ -173,6 +178,8 @@ class TestConstant:
         assert told.suspects[0].where == "x[1], x[4]"
         pictures = shapes(100)
         pictures[:, :2] = 0  # a border
+        assert finding(survey(data(pictures, labels)), "constant-inputs").verdict is Verdict.PASSED
+        pictures[:, 15, 15] = 0.2  # in a corner: its neighbours outside may be as blank
         assert finding(survey(data(pictures, labels)), "constant-inputs").verdict is Verdict.PASSED
         pictures[:, 8, 5] = 0.3
         assert finding(survey(data(pictures, labels)), "constant-inputs").suspects[0].where == (
