@@ -68,7 +68,7 @@ def confidently_wrong(answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
       labels: int[n] in 0 to c - 1.
 
     Example:
-      >>> sure = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.05, 0.95], [0.1, 0.9]])
+      >>> sure = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.05, 0.95], [0.04, 0.96]])
       >>> confidently_wrong(sure, np.array([0, 0, 1, 1, 0])).tolist()
       [False, False, False, False, True]
     """
