@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jrecipe.explore.examples import Column, Examples
     from jrecipe.explore.findings import copies_csv, findings_of, suspects_csv
     from jrecipe.explore.needed import needs_of
-    from jrecipe.explore.needs import figures as needs_figures
+    from jrecipe.explore.needs import needs_figures
     from jrecipe.explore.page import fragment, render
     from jrecipe.explore.surveying import Survey, inspect, survey
     from jrecipe.explore.suspects import find_suspects
@@ -60,7 +60,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _NAMES:
         module = importlib.import_module(f"jrecipe.explore.{_NAMES[name]}")
-        value = getattr(module, "figures" if name == "needs_figures" else name)
+        value = getattr(module, name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'jrecipe.explore' has no attribute {name!r}")

@@ -11,7 +11,7 @@ import numpy as np
 from jrecipe import losses
 from jrecipe.checks.dynamics import as_predictions
 from jrecipe.checks.neighbours import classes_of
-from jrecipe.explore.columns import label_names, target_columns, trivial_columns
+from jrecipe.explore.columns import distinct, label_names, target_columns, trivial_columns
 from jrecipe.explore.data import Data, data_of
 from jrecipe.explore.examples import Column, Examples
 from jrecipe.explore.gather import Gathered, gather
@@ -20,6 +20,7 @@ from jrecipe.train.evaluate import Evaluation
 from jrecipe.train.fitted import Fit
 from jrecipe.types import TaskError
 
+_KINDS = ("classes", "binary", "number")  # of losses with one answer for each example
 _KEPT = 1_000_000_000  # bytes of outputs that are kept
 
 
@@ -48,17 +49,17 @@ def predicted(
     shown = dataclasses.replace(known, splits={name: known.splits[name] for name in splits})
     gathered = gather(shown)
     results = {name: _evaluated(fit, name) for name in gathered.names}
-    columns = [
+    columns = distinct(
         *target_columns(gathered),
         Column("split", gathered.split, "part of the data"),
         Column("row", gathered.row, "number in its split, from 0"),
         Column("loss", _of_rows(gathered, results, lambda r: r.values), "of the example"),
         *_answers(fit, gathered, results),
         *trivial_columns(gathered),
-    ]
+    )
     return Examples(
         name=f"{fit.task.name}: answers",
-        columns=tuple(columns),
+        columns=columns,
         show=gathered.show,
         places=np.arange(len(gathered)),
         notes=gathered.notes,
@@ -90,7 +91,9 @@ def _of_rows(
 def _answers(fit: Fit, gathered: Gathered, results: Mapping[str, Evaluation]) -> Iterator[Column]:
     """Yields what a loss of jrecipe makes of the outputs; others tell no more than a value."""
     loss = fit.task.loss
-    if not isinstance(loss, losses.Loss) or any(r.outputs is None for r in results.values()):
+    if not isinstance(loss, losses.Loss) or loss.kind not in _KINDS:
+        return
+    if any(result.outputs is None for result in results.values()):
         return
     answers = _of_rows(gathered, results, lambda r: np.asarray(loss.decide(r.outputs)))
     if loss.kind == "number" and answers.size == len(gathered):
@@ -100,7 +103,7 @@ def _answers(fit: Fit, gathered: Gathered, results: Mapping[str, Evaluation]) ->
         yield Column("error", answers - targets, "answer less target")
         return
     classes = classes_of(gathered.targets)
-    if loss.kind not in ("classes", "binary") or classes is None or answers.ndim != 1:
+    if loss.kind == "number" or classes is None or answers.ndim != 1:
         return
     yield Column("answer", label_names(answers, gathered.data.class_names), "by the network")
     yield Column("right", answers == classes, "whether the answer is the label")

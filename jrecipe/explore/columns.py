@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 
@@ -35,6 +36,17 @@ def target_columns(gathered: Gathered) -> Iterator[Column]:
         ]
         yield Column("target", np.array(texts), "what is stored, shortened")
         yield Column("annotations", count_annotations(leaves), "targets that are not empty")
+
+
+def distinct(*columns: Column) -> tuple[Column, ...]:
+    """Returns columns with names of their own: of a table's column "row" it makes "row (input)"."""
+    found: dict[str, Column] = {}
+    for column in columns:
+        name = column.name
+        while name in found:
+            name += " (input)" if column.input else "_"
+        found[name] = dataclasses.replace(column, name=name)
+    return tuple(found.values())
 
 
 def label_names(classes: np.ndarray, names: tuple[str, ...]) -> np.ndarray:

@@ -26,7 +26,7 @@ class Copies:
       exact: int[n], number of the group of equal inputs, -1 for what has no equal.
       near: int[n], number of the group of near copies, equal ones among them, -1 for none.
       across: bool[n], rows of other splits than training with a copy in training, exact or near.
-      partner: int[n], the place of a copy, preferably in training; -1 for none.
+      partner: int[n], the place of a copy, preferably in training and equal; -1 for none.
       natural: whether rows repeat by nature, as in a table of a few discrete columns.
     """
 
@@ -59,18 +59,28 @@ def find_copies(gathered: Gathered, seed: int = 0) -> Copies:
         pairs = _near_pairs(gathered, first, seed)
     near = joined(exact, pairs)
     training = gathered.split == "train"
-    leader = _leaders(near, training)
-    own = np.arange(len(near))
-    partner = np.where(near >= 0, leader[near], -1)
-    partner = np.where(partner == own, _others(near, own, leader)[near], partner)
-    across = (near >= 0) & ~training & training[np.maximum(leader[near], 0)]
-    return Copies(
-        exact=exact,
-        near=near,
-        across=across,
-        partner=np.where(near >= 0, partner, -1),
-        natural=natural,
-    )
+    partner, equal = _partners(near, training), _partners(exact, training)
+    across = (partner >= 0) & ~training & training[partner]
+    # An equal one is shown before a near one, but none before one in training.
+    prefer = (equal >= 0) & (training | training[equal] | ~across)
+    partner = np.where(prefer, equal, partner)
+    return Copies(exact=exact, near=near, across=across, partner=partner, natural=natural)
+
+
+def is_equal(copies: Copies) -> np.ndarray:
+    """Returns bool[n]: which rows equal their partner, rather than nearly so."""
+    same: np.ndarray = (copies.exact >= 0) & (copies.exact == copies.exact[copies.partner])
+    return same
+
+
+def _partners(groups: np.ndarray, training: np.ndarray) -> np.ndarray:
+    """Returns for each row another of its group, one of training if there is one, int[n] or -1."""
+    own = np.arange(len(groups))
+    leader = _leaders(groups, training)
+    others = _others(groups, own, leader)
+    partner = np.where(leader[groups] == own, others[groups], leader[groups])
+    result: np.ndarray = np.where(groups >= 0, partner, -1)
+    return result
 
 
 def _near_pairs(gathered: Gathered, rows: np.ndarray, seed: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from jrecipe.checks.intervals import wilson
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
 from jrecipe.explore.constant import constant_inputs
+from jrecipe.explore.copies import is_equal
 from jrecipe.explore.examples import Examples
 from jrecipe.explore.probe import Probe
 from jrecipe.explore.surveying import Survey
@@ -48,13 +49,14 @@ def judge_copies(survey: Survey) -> Iterator[Finding]:
         said = "Rows repeat by nature here, so that near ones cannot be told from copies."
         yield concluding("A1", "copies", evidence)(Verdict.SKIPPED, said)
         return
+    same = is_equal(copies)
     worst, leaks = Verdict.PASSED, []
     for name in gathered.names:
         if name == "train":
             continue
         rows = gathered.rows_of(name)
         leaking = rows[copies.across[rows]]
-        equal = int((copies.exact[leaking] >= 0).sum())
+        equal = int(same[leaking].sum())
         evidence |= {f"{name}_leaks": len(leaking), f"{name}_share": len(leaking) / len(rows)}
         if len(leaking):
             bad = len(leaking) >= max(3, LEAK * len(rows))
@@ -235,10 +237,11 @@ def _caption(some: Examples, i: int) -> str:
 def copies_csv(survey: Survey) -> str:
     """Returns a line for each example with a copy: split, row, group, kind, and its copy."""
     copies, gathered = survey.copies, survey.gathered
+    same = is_equal(copies)
     lines = ["split,row,group,kind,copy_split,copy_row"]
     for place in np.flatnonzero(copies.near >= 0):
         other = copies.partner[place]
-        kind = "exact" if copies.exact[place] >= 0 else "near"
+        kind = "exact" if same[place] else "near"
         lines.append(
             f"{gathered.split[place]},{gathered.row[place]},{copies.near[place]},{kind},"
             f"{gathered.split[other]},{gathered.row[other]}"

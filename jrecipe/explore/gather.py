@@ -73,8 +73,8 @@ class Gathered:
 def gather(data: Data, *, most: int = BYTES) -> Gathered:
     """Reads all examples of all splits.
 
-    Splits whose inputs have another structure or shape than those of the first one are left out,
-    which `notes` says; the check `corrupt` tells what differs.
+    Splits whose inputs or targets have another structure or shape than those of the first one are
+    left out, which `notes` says; the check `corrupt` tells what differs.
 
     Args:
       data: what to look at.
@@ -84,16 +84,18 @@ def gather(data: Data, *, most: int = BYTES) -> Gathered:
       TaskError: if there are not as many texts as examples in a split.
     """
     texts = data.texts
-    parts, notes = [], []
-    first = next(iter(data.splits.values())).take(np.arange(1))[0]
-    wide = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(first))
+    parts: list[tuple[str, np.ndarray, PyTree, PyTree]] = []
+    notes: list[str] = []
+    one = next(iter(data.splits.values())).take(np.arange(1))
+    wide = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(one[0]))
     total = wide * sum(len(source) for source in data.splits.values())
     thin = max(1, -(-total // most))
     for name, source in data.splits.items():
         rows = np.arange(len(source)) if thin == 1 else spread(len(source), len(source) // thin)
         inputs, targets = _read(source, rows)
-        if not _alike(first, inputs):
-            notes.append(f"The inputs of {name} have another shape than those of train.")
+        first = parts[0][2:] if parts else (inputs, targets)
+        if not _alike(first, (inputs, targets)):
+            notes.append(f"The examples of {name} have another shape than those of {parts[0][0]}.")
             continue
         if name in texts and len(texts[name]) != len(source):
             raise TaskError(
@@ -121,7 +123,12 @@ def gather(data: Data, *, most: int = BYTES) -> Gathered:
 
 
 def _read(source: Source, rows: np.ndarray) -> tuple[PyTree, PyTree]:
-    """Reads rows in parts, so that a source which encodes as it reads needs no second copy."""
+    """Reads rows in parts, so that a source which encodes as it reads needs no second copy.
+
+    Rows of several lengths (`buckets`) are read at once, as all of them are padded alike then.
+    """
+    if getattr(source, "buckets", None) is not None:
+        return jax.tree.map(np.asarray, source.take(rows))
     parts = [source.take(rows[start : start + 8192]) for start in range(0, len(rows), 8192)]
     if len(parts) == 1:
         return jax.tree.map(np.asarray, parts[0])

@@ -56,7 +56,7 @@ class Need:
     note: str = ""
 
 
-def figures(needs: Sequence[Need]) -> tuple[Figure, ...]:
+def needs_figures(needs: Sequence[Need]) -> tuple[Figure, ...]:
     """Returns one figure for each need: a curve with its band, or bars where levels are names."""
     return tuple(_figure(need) for need in needs)
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jrecipe.explore.columns import label_names, target_columns, trivial_columns
+from jrecipe.explore.columns import distinct, label_names, target_columns, trivial_columns
 from jrecipe.explore.copies import Copies, conflicting, find_copies
 from jrecipe.explore.data import Data, data_of
 from jrecipe.explore.examples import Column, Examples
@@ -32,6 +32,8 @@ class Survey:
       copies: which are copies of which.
       probed: answers of models that did not see the example, or why there are none.
       suspects: labels that these contradict; None without classes.
+      trivial: what is known of each without looking at what it shows: its place in the file, its
+        size or length, and what the user asked for.
       examples: all of it as a table.
     """
 
@@ -39,6 +41,7 @@ class Survey:
     copies: Copies
     probed: Probe | str
     suspects: Suspects | None
+    trivial: tuple[Column, ...]
     examples: Examples
 
 
@@ -63,11 +66,8 @@ def survey(
       TaskError: if a column's name is taken, or its function raises or gives something else.
     """
     gathered = gather(data)
-    named = [
-        *target_columns(gathered),
-        Column("split", gathered.split, "part of the data"),
-        Column("row", gathered.row, "number in its split, from 0"),
-    ]
+    place = Column("row", gathered.row, "number in its split, from 0")
+    named = [*target_columns(gathered), Column("split", gathered.split, "part of the data"), place]
     plain = list(trivial_columns(gathered))
     say(f"Copies among {len(gathered):,} examples")
     copies = find_copies(gathered, seed)
@@ -77,29 +77,27 @@ def survey(
     probed = probe(gathered, seed)
     suspects, answers = None, []
     if isinstance(probed, Probe):
-        suspects = find_suspects(probed, seed=seed)
+        suspects = find_suspects(probed)
         answers = _probe_columns(gathered, probed, suspects)
     found = [
-        *named,
         *answers,
         *_copy_columns(gathered, copies),
         Column("outlier", scores, "distance to the nearest few, 1 is usual"),
-        *plain,
     ]
-    own = []
+    own: list[Column] = []
     for name, function in (columns or {}).items():
-        if any(column.name == name for column in found):
+        if any(column.name == name for column in (*named, *found, *plain)):
             raise TaskError(f"columns has {name!r}, which is there already; name it otherwise.")
         own.append(_own_column(gathered, name, function))
-    found[len(named) : len(named)] = own  # what the user asked for stands in front
     examples = Examples(
         name=data.name,
-        columns=tuple(found),
+        columns=distinct(*named, *own, *found, *plain),  # what the user asked for is in front
         show=gathered.show,
         places=np.arange(len(gathered)),
         notes=gathered.notes,
     )
-    return Survey(gathered, copies, probed, suspects, examples)
+    trivial = tuple(column for column in (place, *own, *plain) if not column.input)
+    return Survey(gathered, copies, probed, suspects, trivial, examples)
 
 
 def _copy_columns(gathered: Gathered, copies: Copies) -> list[Column]:

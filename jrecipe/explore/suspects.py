@@ -6,9 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from jrecipe.checks.intervals import wilson
 from jrecipe.explore.probe import Probe
-
-_DRAWS = 200  # of the bootstrap
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -19,7 +18,7 @@ class Suspects:
       score: float32[n] in [0, 1], probability of the stored class; the lowest are inspected first.
       wrong: bool[n], rows whose likeliest confident class is another than the stored one.
       rate: share of wrong labels.
-      interval: 95 % of it, by a bootstrap over rows.
+      interval: 95 % of it, by the number of rows (Wilson).
       by: "cleanlab" or "jrecipe", what judged.
     """
 
@@ -30,7 +29,7 @@ class Suspects:
     by: str
 
 
-def find_suspects(found: Probe, *, cleanlab: bool | None = None, seed: int = 0) -> Suspects | None:
+def find_suspects(found: Probe, *, cleanlab: bool | None = None) -> Suspects | None:
     """Ranks labels by how unlikely they are, and counts those that are confidently contradicted.
 
     A row is wrong by confident learning if it is at least as probable in another class as rows of
@@ -40,7 +39,9 @@ def find_suspects(found: Probe, *, cleanlab: bool | None = None, seed: int = 0) 
     Args:
       found: answers out of sample; None is returned for numbers.
       cleanlab: whether cleanlab judges (`pip install 'jrecipe[inspect]'`); None: if it is there.
-      seed: of the bootstrap.
+
+    Raises:
+      ModuleNotFoundError: if cleanlab is asked for and not installed.
 
     References:
       Northcutt, Jiang, Chuang, "Confident learning", 2021.
@@ -54,10 +55,8 @@ def find_suspects(found: Probe, *, cleanlab: bool | None = None, seed: int = 0) 
         raise ModuleNotFoundError("cleanlab is not installed; pip install 'jrecipe[inspect]'.")
     by = "jrecipe" if judged is None else "cleanlab"
     wrong = confidently_wrong(found.answers, found.targets) if judged is None else judged
-    rng = np.random.default_rng((seed % 2**32, 53))
-    drawn = rng.binomial(len(wrong), wrong.mean(), _DRAWS) / len(wrong)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Suspects(score, wrong, float(wrong.mean()), (float(low), float(high)), by)
+    interval = wilson(int(wrong.sum()), len(wrong))
+    return Suspects(score, wrong, float(wrong.mean()), interval, by)
 
 
 def confidently_wrong(answers: np.ndarray, labels: np.ndarray) -> np.ndarray:

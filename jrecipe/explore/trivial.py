@@ -13,9 +13,6 @@ _FEWEST = 30  # training examples
 _ROWS = 20_000  # rows that are asked
 _WELL = 0.5  # share of what is not the prior that a shortcut predicts
 _NEARLY = 0.8  # of what the probe predicts
-_KNOWN = frozenset(
-    ("label", "target", "annotations", "split", "copies", "copy_group", "leaks", "conflict")
-) | frozenset(("outlier", "probe_answer", "probe_loss", "confidence", "suspect"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +69,8 @@ def trivial_scores(survey: Survey, seed: int = 0) -> list[Trivial] | str:
     halves = (rows[::2], rows[1::2])
     prior = float(np.bincount(labels[rows]).max() / len(rows))
     scores = []
-    for column in survey.examples.columns:
-        if column.input or column.name in _KNOWN or not column.numeric:
+    for column in survey.trivial:
+        if not column.numeric:
             continue
         values = np.nan_to_num(column.values[train].astype(np.float64)[:, None], nan=-1e9)
         right = 0

@@ -70,6 +70,25 @@ def test_numbers_have_an_error():
     np.testing.assert_allclose(rows["error"], rows["answer"] - rows["target"], rtol=1e-5)
 
 
+def test_outputs_of_other_kinds_have_a_loss_alone():
+    rng = np.random.default_rng(0)
+    targets = (rng.random((120, 4)) > 0.5).astype(np.float32)
+    inputs = rng.normal(size=(120, 6)).astype(np.float32)
+    task = jr.Task(
+        model=jr.models.Linear(4),
+        loss=jr.losses.multilabel_cross_entropy(),
+        train=(inputs, targets),
+        val=(inputs[:40], targets[:40]),
+        optimizer=optax.adam(0.1),
+        batch_size=40,
+    )
+    rows = predicted(jr.fit(task, 20))
+    names = {column.name for column in rows.columns}
+    assert "loss" in names
+    assert "annotations" in names
+    assert "answer" not in names
+
+
 def test_a_split_that_is_not_there(fitted):
     with pytest.raises(
         TaskError, match="split='extra' is not there; the task has train, val, test"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from sets import blobs, data, sentences, shapes
 
-from jrecipe.explore.copies import conflicting, find_copies
+from jrecipe.explore.copies import conflicting, find_copies, is_equal
 from jrecipe.explore.forest import neighbours
 from jrecipe.explore.gather import gather
 from jrecipe.explore.jumps import largest_ratio, nearer_by_far
@@ -97,6 +97,24 @@ def test_the_first_training_row_stands_for_a_group():
     inputs[[20, 60]] = inputs[10]
     copies = find_copies(gather(data(inputs, labels, val=(inputs[10:11], labels[10:11]))))
     assert copies.partner[[10, 20, 60, 100]].tolist() == [20, 10, 10, 10]
+
+
+def test_equal_rows_of_test_are_only_near_to_what_is_near_in_training():
+    inputs, labels = blobs(100, width=12)
+    near = inputs[[4, 4]] + 0.002
+    copies = find_copies(gather(data(inputs, labels, val=(near, labels[[4, 4]]))))
+    assert copies.exact[[100, 101]].tolist() == [0, 0]
+    assert copies.across[[100, 101]].all()
+    assert copies.partner[[100, 101]].tolist() == [4, 4]
+    assert not is_equal(copies).any()
+
+
+def test_an_equal_row_is_shown_before_a_near_one():
+    inputs, labels = blobs(100, width=12)
+    inputs[[30, 50]] = inputs[7] + 0.002
+    copies = find_copies(gather(data(inputs, labels)))
+    assert copies.partner[[7, 30, 50]].tolist() == [30, 50, 30]
+    assert np.flatnonzero(is_equal(copies)).tolist() == [30, 50]
 
 
 def test_texts_without_letters_are_no_group():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jrecipe.explore import needs_patches
-from jrecipe.explore.needs import Level, Whole, figures
+from jrecipe.explore.needs import Level, Whole, needs_figures
 from jrecipe.explore.needs_pictures import (
     needs_of_pictures,
     resampled,
@@ -132,7 +132,7 @@ def test_numbers_are_scored_by_r_squared():
     assert "2x2 pixels kept" in resolution.sentence or "1x1 pixels kept" in resolution.sentence
     low, high = resolution.intervals[-1]
     assert low < resolution.full < high
-    assert figures([averages])[0].xlabel == "R² of a probe"
+    assert needs_figures([averages])[0].xlabel == "R² of a probe"
 
 
 def test_one_program_serves_all_changes_and_the_seed_repeats(monkeypatch):
@@ -344,7 +344,7 @@ def test_the_walk_ends_at_the_first_level_that_does_not_suffice():
 
 
 def test_figures_show_the_curve_with_whole_and_chance(by_colour):
-    curve, _, bars, _ = figures(by_colour)
+    curve, _, bars, _ = needs_figures(by_colour)
     assert isinstance(curve, Curves)
     assert isinstance(bars, Bars)
     assert set(curve.levels) == set(bars.levels) == {"whole", "chance"}

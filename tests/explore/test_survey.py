@@ -265,6 +265,13 @@ class TestInspect:
         assert np.nanmin(rows["age"]) == pytest.approx(20)
         assert np.nanmax(rows["age"]) == pytest.approx(69, abs=1e-3)
 
+    def test_a_column_named_as_ours_keeps_its_values(self, tmp_path):
+        lines = [f"{i * 3},{'uv'[i % 2]}" for i in range(100)]
+        (tmp_path / "t.csv").write_text("row,y\n" + "\n".join(lines) + "\n")
+        rows = jr.inspect(str(tmp_path / "t.csv"))
+        np.testing.assert_allclose(sorted(rows["row (input)"]), np.arange(0, 300, 3), atol=1e-3)
+        assert rows["row"].max() < 100
+
     def test_suspects_are_written_first(self):
         inputs, labels = blobs(300)
         wrong, rows = flipped(labels, 0.02, 3)
@@ -331,9 +338,10 @@ def test_outliers_are_far():
 
 def test_another_shape_is_left_out_and_said():
     inputs, labels = blobs(60)
-    found = gather(data(inputs, labels, val=(inputs[:, :3], labels)))
-    assert found.names == ("train",)
-    assert "another shape" in found.notes[0]
+    for val in ((inputs[:, :3], labels), (inputs, np.stack([labels, labels], axis=1))):
+        found = gather(data(inputs, labels, val=val))
+        assert found.names == ("train",)
+        assert "The examples of val have another shape than those of train." in found.notes[0]
 
 
 def test_texts_need_to_fit():
