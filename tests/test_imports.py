@@ -20,6 +20,7 @@ RECIPE = {
     "augment",
     "checks",
     "draw",
+    "explore",
     "finetune",
     "metrics",
     "models",
@@ -27,7 +28,7 @@ RECIPE = {
     "report",
     "train",
 }
-ALL = {*RECIPE, "explore", "human", "recipe", "rungs", "jrecipe"}
+ALL = {*RECIPE, "human", "recipe", "rungs", "jrecipe"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "version": set(),

@@ -66,12 +66,15 @@ def cook(
 
     TARGET is `digits`, a data set (tfds:NAME, a folder, a .csv, .jsonl or .npz file), or a task of
     your own as my_task.py:task. A stage with a failed check is a gate: it stops there with exit
-    code 1. Writes report.html, report.json, history.jsonl, checkpoints and run.json.
+    code 1. Writes report.html, report.json, history.jsonl, checkpoints, run.json, copies.csv and
+    suspects.csv.
     """
     folder = choose_folder("", out, resume) if out is not None else None
     with saying(quiet) as say:
-        from jrecipe.cli.answered import add_answers
+        from jrecipe.cli.answered import ROWS, add_answers
+        from jrecipe.cli.inspected import lists_of
         from jrecipe.cli.saving import no_storage_log, save_run
+        from jrecipe.explore import fragment
         from jrecipe.recipe import cook as run
         from jrecipe.recipe import dish_of
 
@@ -123,7 +126,17 @@ def cook(
     if dinner.report.test is not None:
         record["test"] = dict(dinner.report.test)
     trained = None if resume else dinner.fit
-    save_run(folder, arguments, report=dinner.report, record=record, fit=trained)
+    seen = dinner.survey
+    save_run(
+        folder,
+        arguments,
+        report=dinner.report,
+        record=record,
+        fit=trained,
+        # After training the page shows the answers too, see `add_answers`.
+        explorer=fragment(seen.examples, rows=ROWS) if seen and not dinner.fit else None,
+        lists=lists_of(seen) if seen else {},
+    )
     if dinner.interrupted:
         assert dinner.fit is not None
         raise StopError(f"saved after {dinner.fit.steps} updates; go on with: {again}", INTERRUPTED)

@@ -6,26 +6,18 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from jrecipe.checks import Check, Finding, Verdict, select
+from jrecipe.checks import Check, Context, Finding, Verdict, run_checks, select
 from jrecipe.checks.damaged import judge_damage
-from jrecipe.checks.registry import silence
+from jrecipe.checks.diagnosis import diagnose
 from jrecipe.data import Splits
-from jrecipe.explore import (
-    Survey,
-    copies_csv,
-    data_of,
-    findings_of,
-    fragment,
-    needs_figures,
-    needs_of,
-    survey,
-    suspects_csv,
-)
-from jrecipe.explore.needs import Need
-from jrecipe.recipe import build_task, check, suggest_plan
-from jrecipe.report import Report, Section
+from jrecipe.explore import Survey, copies_csv, fragment, suspects_csv
+from jrecipe.recipe import build_task, suggest_plan
+from jrecipe.recipe.checked import facts
+from jrecipe.recipe.surveyed import heard, surveyed
+from jrecipe.report import Report
 from jrecipe.report.report import Part
 from jrecipe.task import Task
+from jrecipe.train.clock import Clock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,12 +41,15 @@ class Inspected:
     @property
     def lists(self) -> dict[str, str]:
         """File name -> text: what else is written."""
-        if self.survey is None:
-            return {}
-        lists = {"copies.csv": copies_csv(self.survey)}
-        if self.survey.suspects is not None:
-            lists["suspects.csv"] = suspects_csv(self.survey)
-        return lists
+        return {} if self.survey is None else lists_of(self.survey)
+
+
+def lists_of(survey: Survey) -> dict[str, str]:
+    """Returns file name -> text of the lists that a survey leaves."""
+    lists = {"copies.csv": copies_csv(survey)}
+    if survey.suspects is not None:
+        lists["suspects.csv"] = suspects_csv(survey)
+    return lists
 
 
 def look(
@@ -83,57 +78,31 @@ def look(
     """
     entries = select(stage="inspect")
     silenced = tuple(ignore)
-
-    def heard(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-        return tuple(
-            silence(finding, silenced)
-            for finding in findings
-            if finding.item not in silenced and finding.check not in silenced
-        )
-
     damaged: tuple[Finding, ...] = ()
     data: Any = what
     if isinstance(what, Splits):
         sources = {"train": what.train, "val": what.val, "test": what.test}
         examples = {name: len(source) for name, source in sources.items()}
-        damaged = heard(judge_damage(what.damage, sum(examples.values())))
+        damaged = heard(judge_damage(what.damage, sum(examples.values())), silenced)
         if not all(examples.values()) or examples["train"] < 2:
             facts = {"command": command, "seed": seed, "examples": examples}
             skipped = _too_few(entries, examples)
             return Inspected(Report(task=what.name, findings=(*damaged, *skipped), facts=facts))
         what = build_task(what, suggest_plan(what))
-    report = check(
-        what,
-        seed=seed,
-        only=[entry.item for entry in entries],
-        ignore=silenced,
-        command=command,
-        progress=progress,
-    )
-    report = dataclasses.replace(report, findings=(*damaged, *report.findings))
-    if quick:
-        return Inspected(report)
-    found = survey(data_of(data), seed=seed, say=say)
-    say("A6 What does the problem need?")
-    needs = _needs(needs_of(found.gathered, seed))
-    report = dataclasses.replace(
-        report,
-        findings=(*report.findings, *heard(findings_of(found))),
-        sections=(*report.sections, needs),
-    )
-    return Inspected(report, found)
+    with Clock() as clock:
+        context = Context(what, seed, "quick")
+        if quick:
+            findings = run_checks(context, entries, silenced, progress)
+            return Inspected(_report(what, (*damaged, *diagnose(findings)), seed, clock, command))
+        looked = surveyed(data, context, silenced, progress, say)
+        report = _report(what, (*damaged, *diagnose(looked.findings)), seed, clock, command)
+    return Inspected(dataclasses.replace(report, sections=(looked.section,)), looked.survey)
 
 
-def _needs(found: tuple[Need, ...] | str) -> Section:
-    """Returns the chapter on what the problem needs (A6)."""
-    title = "What the problem needs"
-    if isinstance(found, str):
-        return Section(title=title, text=(f"No question was asked: {found}.",))
-    return Section(
-        title=title,
-        text=tuple(need.sentence for need in found),
-        figures=needs_figures(found),
-    )
+def _report(
+    task: Task, findings: tuple[Finding, ...], seed: int, clock: Clock, command: str
+) -> Report:
+    return Report(task=task.name, findings=findings, facts=facts(task, seed, clock, command))
 
 
 def _too_few(entries: Iterable[Check], examples: Mapping[str, int]) -> tuple[Finding, ...]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from jrecipe.checks import Context, Finding, Verdict, run_checks, select
+from jrecipe.checks import Check, Context, Finding, Verdict, run_checks, select
 from jrecipe.checks.context import Budget
 from jrecipe.data.splits import Splits
+from jrecipe.explore import Survey
 from jrecipe.recipe.checked import facts, require_task
 from jrecipe.recipe.dish import Dish, PlannedDish, dish_of
 from jrecipe.recipe.effort import effort_of, lightened
@@ -19,6 +20,7 @@ from jrecipe.recipe.inside_chapter import look_once
 from jrecipe.recipe.plan import target_scale
 from jrecipe.recipe.predictions import look_at_predictions
 from jrecipe.recipe.stages import overfit, prepare, regularise, train_finally
+from jrecipe.recipe.surveyed import Surveyed, surveyed
 from jrecipe.report import Report, Section
 from jrecipe.task import Task, validate_values
 from jrecipe.train.clock import Clock
@@ -42,6 +44,7 @@ class Dinner:
       dish: the task, or the data and plan, as it came out.
       stopped: the stage whose gate stopped it, empty if none did.
       interrupted: whether Ctrl-C ended it early.
+      survey: what is known of every example.
     """
 
     report: Report
@@ -49,6 +52,7 @@ class Dinner:
     dish: Dish
     stopped: str = ""
     interrupted: bool = False
+    survey: Survey | None = None
 
     def _repr_html_(self) -> str:
         return self.report._repr_html_()
@@ -70,8 +74,9 @@ def cook(
 ) -> Dinner:
     """Cooks a task or a data set: inspect, skeleton, overfit, regularise, and test once.
 
-    A stage with a FAILED finding is a gate: it stops there unless `keep_going`. Only the last stage
-    reads the test split's targets for a score.
+    The first stage looks at every example of every split, see `jr.explore.survey`. A stage with a
+    FAILED finding is a gate: it stops there unless `keep_going`. Only the last stage reads the test
+    split's targets for a score.
 
     Args:
       what: a task of your own, or a data set, for which a network is chosen.
@@ -102,6 +107,7 @@ def cook(
     sections: list[Section] = []
     fit: Fit | None = None
     test: dict[str, float] | None = None
+    looked: Surveyed | None = None
 
     def gate(stage: str) -> bool:
         failed = [f for f in findings if f.verdict is Verdict.FAILED]
@@ -128,22 +134,32 @@ def cook(
             test=test,
         )
         interrupted = fit is not None and fit.interrupted
-        return Dinner(report=report, fit=fit, dish=dish, stopped=stopped, interrupted=interrupted)
+        return Dinner(
+            report=report,
+            fit=fit,
+            dish=dish,
+            stopped=stopped,
+            interrupted=interrupted,
+            survey=None if looked is None else looked.survey,
+        )
 
     with Clock() as clock:
         checked = dish.task if human is None else dish.task.replace(human=human)
         context = Context(checked, seed, budget)
         notes = what.notes if isinstance(what, Splits) else ()
         sections.append(Section(title="The data", text=(_sizes(dish.task), *notes, *lighter)))
-        for stage in ("inspect", "skeleton"):
-            findings += run_checks(
-                context,
-                select(stage=stage),
-                ignore,
-                lambda check: say(f"{check.item} {check.question}"),
-            )
-            if gate(stage):
-                return serve(stage)
+
+        def tell(check: Check) -> None:
+            say(f"{check.item} {check.question}")
+
+        looked = surveyed(what, context, ignore, tell, say)
+        findings += looked.findings
+        sections.append(looked.section)
+        if gate("inspect"):
+            return serve("inspect")
+        findings += run_checks(context, select(stage="skeleton"), ignore, tell)
+        if gate("skeleton"):
+            return serve("skeleton")
         dish, section = prepare(dish, context, tuple(findings))
         sections.append(section)
         effort = effort_of(dish.task)

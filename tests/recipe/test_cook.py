@@ -50,7 +50,7 @@ def dinner(small_effort, tmp_path_factory):
 def test_every_stage_b_item_is_judged(dinner):
     report = dinner[0].report
     assert report.ok, str(report)
-    items = {check.item for check in CHECKS} | {"C1", "C3", "D13"}
+    items = {check.item for check in CHECKS} | {"A8", "C1", "C3", "D13"}
     assert set(report.by_item()) == items
     assert items >= {"A1", "A2", "A3", *(f"B{i}" for i in range(1, 14))}
 
@@ -66,7 +66,8 @@ def test_the_test_split_is_scored_once_at_the_end(dinner):
 @pytest.mark.slow
 def test_the_story_names_the_stages_in_order(dinner):
     titles = [section.title for section in dinner[0].report.sections]
-    order = ["The data", "Skeleton and baselines", "Overfit", "Regularise"]
+    order = ["The data", "What the problem needs", "Skeleton and baselines"]
+    order += ["Overfit", "Regularise"]
     order += ["Inside the network", "The test split, once"]
     assert titles == order
     assert any("Overfit" in line for line in dinner[2])
@@ -116,6 +117,37 @@ def test_a_failed_gate_stops_before_training_and_says_what_to_do(small_effort):
     last = dinner.report.sections[-1]
     assert "inspect" in last.title
     assert "--keep-going" in " ".join(last.text)
+
+
+def nearly_leaking(spread):
+    """Twenty training flowers with a little noise as validation; `spread` for values of their own."""
+    draw = np.random.default_rng(0).standard_normal
+    good = iris()
+    splits = {}
+    for name in ("train", "test"):
+        x, y = getattr(good, name).take(np.arange(len(getattr(good, name))))
+        splits[name] = ArraySource(x + spread * draw(x.shape).astype(np.float32), y)
+    x, y = splits["train"].take(np.arange(20))
+    splits["val"] = ArraySource(x + 1e-4 * draw(x.shape).astype(np.float32), y)
+    return dataclasses.replace(good, name="nearly leaking", **splits)
+
+
+@pytest.mark.parametrize(
+    ("spread", "check"),
+    [
+        pytest.param(0.1, "copies", id="values of their own"),
+        pytest.param(0.0, "near-duplicates", id="values that repeat by nature"),
+    ],
+)
+def test_near_copies_among_all_examples_stop_it_too(small_effort, spread, check):
+    dinner = jr.cook(nearly_leaking(spread), progress=False)
+    assert dinner.stopped == "inspect"
+    (failed,) = (f for f in dinner.report.findings if f.verdict.name == "FAILED")
+    assert failed.check == check
+    assert failed.suspects[0].cause == "split-leakage"
+    assert "What the problem needs" in [section.title for section in dinner.report.sections]
+    leaks = dinner.survey.examples.where(leaks=True, split="val")["row"].tolist()
+    assert leaks == (list(range(20)) if spread else [])
 
 
 def test_ignoring_the_cause_opens_the_gate(small_effort):
