@@ -132,7 +132,9 @@ def _read(
             notice(
                 Damage(
                     path=str(child),
-                    reason="no picture in it can be read" if headers else "a class without a picture",
+                    reason="no picture in it can be read"
+                    if headers
+                    else "a class without a picture",
                     what="class",
                     fix="put pictures in, or remove the folder",
                     stops=False,

@@ -23,10 +23,10 @@ def file_columns(gathered: Gathered) -> Iterator[Column]:
         return
     files = gathered.files
     width, height = (np.array([getattr(f, side) for f in files]) for side in ("width", "height"))
-    yield Column("bytes", np.array([file.bytes for file in files]), "size of the file")
     yield Column("width", width, "pixels of the picture, upright, before it was resized")
     yield Column("height", height, "pixels of the picture, upright, before it was resized")
     yield Column("aspect", width / height, "width over height")
     yield Column("format", np.array([file.format for file in files]), "of the file's content")
     modes = np.array([file.mode for file in files])
     yield Column("mode", modes, "of a pixel: L is grey, P a palette, RGBA has transparency")
+    yield Column("bytes", np.array([file.bytes for file in files]), "size of the file")

@@ -167,7 +167,7 @@ def judge_trivial(survey: Survey) -> Finding:
         f"reaches {best.probe:.1%} ({probe_low:.1%} to {probe_high:.1%})"
     )
     if best.words:
-        said += f"; they are {', '.join(best.words)}"
+        said += f"; the most telling: {', '.join(best.words)}"
     if not best.suspicious:
         return result(Verdict.PASSED, f"{said}.")
     others = [f"{score.name} {_within(score)}" for score in scores[1:] if score.suspicious]

@@ -19,7 +19,8 @@ _FEWEST = 30  # training examples
 _ROWS = 20_000  # rows that are asked
 _WELL = 0.5  # share of what is not the prior that a shortcut predicts
 _NEARLY = 0.8  # of what the probe predicts
-_TOLD = 4  # words that are named
+_TOLD = 4  # words that are named at the most
+_TELLING = 0.1  # share of what all words tell that a named one does
 _KINDS = 64  # different texts that a column has at the most to be asked
 
 
@@ -109,7 +110,7 @@ def trivial_scores(survey: Survey, seed: int = 0) -> list[Trivial] | str:
             words = tuple(
                 _told(feature.words[i], labels[feature.values[:, i] > 0], names)
                 for i in best
-                if tree.feature_importances_[i] > 0
+                if tree.feature_importances_[i] >= _TELLING
             )
         accuracy = right / len(rows)
         scores.append(Trivial(feature.name, accuracy, prior, found.score, len(rows), words))

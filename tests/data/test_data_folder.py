@@ -157,9 +157,7 @@ def test_every_row_has_its_file(tmp_path, budget):
     }
     for name, source in sources.items():
         pictures = splits.encoder.decode(source.take(np.arange(len(source)))[0])
-        for picture, target, file in zip(
-            pictures, source.targets, splits.files[name], strict=True
-        ):
+        for picture, target, file in zip(pictures, source.targets, splits.files[name], strict=True):
             assert file.folder == splits.class_names[target]
             wanted = read_picture(file.path, (5, 6, 3)) / 255
             np.testing.assert_allclose(picture, wanted, atol=1e-5)
