@@ -287,7 +287,7 @@ def suspects_csv(survey: Survey) -> str:
     return _csv([*heads, *(["file"] if gathered.files is not None else [])], lines)
 
 
-def _files(survey: Survey, *places: int) -> list[str]:
+def _files(survey: Survey, *places: int | np.integer) -> list[str]:
     """Returns the paths of files below the folder of the data; none where there are no files."""
     if survey.gathered.files is None:
         return []

@@ -66,17 +66,17 @@ def preview(examples: Examples) -> str:
     count = f"{len(examples):,} example{'' if len(examples) == 1 else 's'}"
     more = ", the first of them" if len(some) < len(examples) else ""
     title = f"{examples.name}: {count}{more}"
-    parts = []
+    pictures = ""
     columns = {column.name: [_cell(column, i) for i in range(len(some))] for column in some.columns}
     shown = some.shown() if len(some) else []
     if isinstance(shown, np.ndarray):
-        parts.append(Pictures(title="", images=shown, captions=columns.get("label", ())))
+        gallery = Pictures(title="", images=shown, captions=columns.get("label", ()))
+        pictures = draw.html(gallery)
     else:
         columns = {"input": [draw.clean(text, _CUT) for text in shown], **columns}
     rows = list(zip(*columns.values(), strict=True))
     table = Table(title=title, columns=tuple(columns), rows=rows)
-    figures = "".join(draw.html(figure) for figure in (table, *parts))
-    return f"<style>{draw.STYLE}</style>{figures}"
+    return f"<style>{draw.STYLE}</style>{draw.html(table)}{pictures}"
 
 
 def _cell(column: Column, row: int) -> str:
