@@ -57,7 +57,9 @@ def add_answers(
         if loaded.splits is not None:
             stored = data_of(loaded.splits)
             # Numbers may be rescaled for the network: targets are shown as it is asked for them.
-            data = dataclasses.replace(data, texts=stored.texts, table=stored.table)
+            data = dataclasses.replace(
+                data, texts=stored.texts, table=stored.table, files=stored.files
+            )
         examples = predicted(fit, shown, data=data).sort("loss", descending=True)
         part = fragment(examples, rows=ROWS, megabytes=_MEGABYTES)
     save_run(folder, arguments, report=report, explorer=part)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
-import struct
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,42 +11,31 @@ from typing import Any
 
 import numpy as np
 
-from jrecipe.data.damage import Damage, DamageError, Notice
+from jrecipe.data.damage import Damage, DamageError, Notice, refuse
+from jrecipe.data.picture_file import ERRORS, PictureFile, unreadable
 from jrecipe.types import TaskError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 LARGEST = 256  # pixels along the longer side, unless a size is asked for
-# What Pillow raises for files that are damaged somewhere.
-_ERRORS = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-)
-_STARTS = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _GREY = ("1", "L", "LA", "I", "I;16", "F")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class PictureFiles:
-    """Picture files that are read when they are needed, as raw inputs of an `ImageEncoder`.
+    """Picture files, as raw inputs of an `ImageEncoder`; read when they are needed unless held.
 
     Attributes:
-      paths: the files.
+      files: one for each row.
       shape: (height, width, channels) that every picture is brought to; channels 1 or 3.
+      pixels: uint8[n, h, w, c] of all of them, or None to read files.
     """
 
-    paths: tuple[Path, ...]
+    files: tuple[PictureFile, ...]
     shape: tuple[int, int, int]
+    pixels: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.files)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Returns the pictures `rows` int[k] as uint8[k, h, w, c].
@@ -57,14 +43,20 @@ class PictureFiles:
         Raises:
           TaskError: naming a file that cannot be read.
         """
+        if self.pixels is not None:
+            return self.pixels[rows]
         out = np.empty((len(rows), *self.shape), np.uint8)
         for i, row in enumerate(rows):
-            out[i] = read_picture(self.paths[row], self.shape)
+            out[i] = read_picture(self.files[row].path, self.shape)
         return out
 
     def subset(self, rows: np.ndarray) -> PictureFiles:
         """Returns the files `rows` int[k], without reading them."""
-        return dataclasses.replace(self, paths=tuple(self.paths[row] for row in rows))
+        return dataclasses.replace(
+            self,
+            files=tuple(self.files[row] for row in rows),
+            pixels=None if self.pixels is None else self.pixels[rows],
+        )
 
 
 def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
@@ -77,24 +69,62 @@ def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
       TaskError: naming the file, if it is missing or damaged.
     """
     read = _pixels(path, shape)
-    if isinstance(read, str):
-        raise DamageError(_unreadable(path, read))
+    if isinstance(read, Damage):
+        raise DamageError(read)
     return read
 
 
-def sound_pictures(paths: Sequence[Path], notice: Notice) -> list[Path]:
-    """Decodes every picture, tells of those that cannot be, and returns the others (A2)."""
-    sound = []
-    for path in paths:
-        read = _pixels(path, (1, 1, 3))
-        if isinstance(read, str):
-            notice(_unreadable(path, read))
-        else:
-            sound.append(path)
-    return sound
+def read_sound(
+    headers: Sequence[PictureFile | Damage],
+    shape: tuple[int, int, int],
+    notice: Notice,
+    *,
+    hold: bool,
+) -> PictureFiles:
+    """Decodes every picture once, tells of those that cannot be, and returns the others (A2).
+
+    Args:
+      headers: of the files, as `read_header` returns them.
+      shape: that every picture is brought to.
+      notice: told of what is damaged. If it is `refuse` and nothing is held, no picture is decoded:
+        what is damaged is refused when it is needed.
+      hold: whether to keep the pixels.
+    """
+    sound: list[PictureFile] = []
+    kept: list[np.ndarray] = []
+    for header in headers:
+        if isinstance(header, Damage):
+            notice(header)
+            continue
+        if hold or notice is not refuse:
+            read = _pixels(header.path, shape)
+            if isinstance(read, Damage):
+                notice(read)
+                continue
+            if hold:
+                kept.append(read)
+        sound.append(header)
+    pixels = np.array(kept, np.uint8).reshape(len(kept), *shape) if hold else None
+    return PictureFiles(tuple(sound), shape, pixels)
 
 
-def _pixels(path: Path, shape: tuple[int, int, int]) -> np.ndarray | str:
+def joined(parts: Sequence[PictureFiles], order: np.ndarray) -> PictureFiles:
+    """Returns the files of several as one, in the order int[n] of places behind one another.
+
+    Args:
+      parts: at least one, all of one shape, and with pixels either all or none.
+      order: a permutation.
+    """
+    files = [file for part in parts for file in part.files]
+    held = [part.pixels for part in parts if part.pixels is not None]
+    return PictureFiles(
+        files=tuple(files[place] for place in order),
+        shape=parts[0].shape,
+        pixels=np.concatenate(held)[order] if held else None,
+    )
+
+
+def _pixels(path: Path, shape: tuple[int, int, int]) -> np.ndarray | Damage:
     """Returns the pixels of a file, or why it has none."""
     from PIL import Image, ImageOps
 
@@ -105,32 +135,8 @@ def _pixels(path: Path, shape: tuple[int, int, int]) -> np.ndarray | str:
             image.verify()  # compares checksums; it decodes nothing, and closes the picture
         with Image.open(io.BytesIO(data)) as image:
             return to_shape(ImageOps.exif_transpose(image), shape)
-    except (*_ERRORS, Image.DecompressionBombError) as error:
-        return _why(error, data)
-
-
-def _why(error: Exception, data: bytes) -> str:
-    """Says in few words why a file with these bytes is no picture."""
-    from PIL import UnidentifiedImageError
-
-    if isinstance(error, OSError) and error.strerror is not None:
-        return f"cannot be opened ({error.strerror})"
-    if not data:
-        return "empty file"
-    if isinstance(error, UnidentifiedImageError):
-        if data.startswith(_STARTS):
-            return "the picture is cut short, or its header is damaged"
-        return f"no picture, it starts with {data[:8]!r}"
-    said = (str(error).splitlines() or [type(error).__name__])[0]
-    if "truncated" in said.lower():
-        return "the picture is cut short"
-    if "checksum" in said:
-        return "the picture is damaged (wrong checksum)"
-    return f"the picture is damaged ({said})"
-
-
-def _unreadable(path: Path, why: str) -> Damage:
-    return Damage(path=str(path), reason=why, what="file", fix="repair or remove the file")
+    except (*ERRORS, Image.DecompressionBombError) as error:
+        return unreadable(path, error, data)
 
 
 def to_shape(image: Any, shape: tuple[int, int, int]) -> np.ndarray:
@@ -151,49 +157,26 @@ def to_shape(image: Any, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def common_shape(
-    paths: Sequence[Path], size: int | tuple[int, int] | None
-) -> tuple[tuple[int, int, int], tuple[str, ...]]:
-    """Finds the shape that pictures of different sizes are brought to, from their headers.
+    files: Sequence[PictureFile], size: int | tuple[int, int] | None
+) -> tuple[int, int, int]:
+    """Returns the (height, width, channels) that pictures of different sizes are brought to.
 
     Args:
-      paths: at least one file.
+      files: without any, and without a size, pictures are a pixel.
       size: (height, width), or one number for both; None takes the commonest size, at most 256
         pixels along the longer side.
 
-    Returns:
-      `((height, width, channels), notes)`; one channel if all pictures are grey.
-
     Raises:
-      TaskError: naming a file that is no picture.
+      TaskError: for a size below 1.
     """
-    from PIL import Image
-
-    sizes: Counter[tuple[int, int]] = Counter()
-    grey = True
-    for path in paths:
-        data = b""
-        try:
-            with Image.open(path) as image:
-                sizes[image.height, image.width] += 1
-                grey = grey and image.mode in _GREY
-        except (*_ERRORS, Image.DecompressionBombError) as error:
-            with contextlib.suppress(OSError):
-                data = path.read_bytes()
-            raise DamageError(_unreadable(path, _why(error, data))) from error
-    channels = 1 if grey else 3
     if size is not None:
         height, width = (size, size) if isinstance(size, int) else size
     else:
-        height, width = max(sizes, key=lambda found: (sizes[found], found))
+        sizes = Counter((file.height, file.width) for file in files)
+        height, width = max(sizes, key=lambda found: (sizes[found], found), default=(1, 1))
         if max(height, width) > LARGEST:
             shrink = LARGEST / max(height, width)
             height, width = max(1, round(height * shrink)), max(1, round(width * shrink))
     if height < 1 or width < 1:
         raise TaskError(f"size needs a height and width of at least 1, got {size!r}.")
-    others = sum(sizes.values()) - sizes[height, width]
-    notes = (
-        (f"{others} of {len(paths)} pictures were resized to {height}x{width} pixels.",)
-        if others
-        else ()
-    )
-    return (height, width, channels), notes
+    return height, width, 1 if all(file.mode in _GREY for file in files) else 3

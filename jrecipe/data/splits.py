@@ -12,6 +12,8 @@ import numpy as np
 from jrecipe.data.damage import Damage, Notice, refuse
 from jrecipe.data.encode import EncodedSource, Encoder, TextEncoder, pick, select
 from jrecipe.data.labels import read_targets
+from jrecipe.data.picture_file import PictureFile
+from jrecipe.data.pictures import PictureFiles
 from jrecipe.data.source import ArraySource, as_source
 from jrecipe.data.split import stratified_split
 from jrecipe.types import Source, TaskError
@@ -37,6 +39,7 @@ class Splits:
       notes: what the loader decided, in sentences, for the report.
       texts: of each split as they were stored, where inputs are texts; an encoder may keep less of
         them than a person reads.
+      files: of each split the file of every row, where each input is a picture file.
       damage: what could not be read and is in no split; empty where damage is refused.
     """
 
@@ -49,6 +52,7 @@ class Splits:
     encoder: Encoder | None = None
     notes: tuple[str, ...] = ()
     texts: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict, repr=False)
+    files: Mapping[str, Sequence[PictureFile]] = dataclasses.field(default_factory=dict, repr=False)
     damage: tuple[Damage, ...] = ()
 
 
@@ -114,6 +118,7 @@ def assemble(
             )
     if targets.kind == "classes":
         said += _rare(parts, targets.names)
+    files = {s: x.files for s, (x, _) in parts.items() if isinstance(x, PictureFiles)}
     if fit is None:
         ready = {
             s: as_source((x, y), f"{where} {s}") if len(y) else ArraySource(x, y)
@@ -136,6 +141,7 @@ def assemble(
         encoder=encoder,
         notes=tuple(said),
         texts={s: x for s, (x, _) in parts.items()} if isinstance(encoder, TextEncoder) else {},
+        files=files,
     )
 
 
@@ -153,7 +159,7 @@ def rows_of(raw: Any) -> int:
 
 
 def _read_if_small(raw: Any, budget: int) -> Any:
-    """Reads a reader of pictures at once if it fits, so that no file is opened twice."""
+    """Reads a reader of pictures at once if it fits, so that no file is decoded twice."""
     if hasattr(raw, "subset") and len(raw) * math.prod(raw.shape) * 4 <= budget:
         return raw.take(np.arange(len(raw)))
     return raw

@@ -14,6 +14,7 @@ from jrecipe.checks.neighbours import classes_of
 from jrecipe.explore.columns import distinct, label_names, target_columns, trivial_columns
 from jrecipe.explore.data import Data, data_of
 from jrecipe.explore.examples import Column, Examples
+from jrecipe.explore.files import file_columns, name_columns
 from jrecipe.explore.gather import Gathered, gather
 from jrecipe.explore.suspects import confidently_wrong
 from jrecipe.train.evaluate import Evaluation
@@ -53,14 +54,16 @@ def predicted(
         *target_columns(gathered),
         Column("split", gathered.split, "part of the data"),
         Column("row", gathered.row, "number in its split, from 0"),
+        *name_columns(gathered),
         Column("loss", _of_rows(gathered, results, lambda r: r.values), "of the example"),
         *_answers(fit, gathered, results),
         *trivial_columns(gathered),
+        *file_columns(gathered),
     )
     return Examples(
         name=f"{fit.task.name}: answers",
         columns=columns,
-        show=gathered.show,
+        view=gathered.view,
         places=np.arange(len(gathered)),
         notes=gathered.notes,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jrecipe.data import Splits, as_source, load
+from jrecipe.data.picture_file import PictureFile
 from jrecipe.task import Task
 from jrecipe.types import PyTree, Source
 
@@ -26,6 +27,7 @@ class Data:
       table: `(inputs) -> column name -> its values [b]`, where inputs were made of a table; missing
         numbers are NaN.
       texts: split -> its texts as they were stored, where inputs were made of texts.
+      files: split -> the file of each example, where inputs were picture files.
       label_noise: share of wrong labels that is declared.
     """
 
@@ -35,6 +37,7 @@ class Data:
     decode: Callable[[PyTree], Any] | None = None
     table: Callable[[PyTree], Mapping[str, np.ndarray]] | None = None
     texts: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    files: Mapping[str, Sequence[PictureFile]] = dataclasses.field(default_factory=dict)
     label_noise: float | None = None
 
 
@@ -74,5 +77,6 @@ def data_of(what: Any, *, target: str | None = None, seed: int = 0) -> Data:
             decode=None if what.encoder is None else what.encoder.decode,
             table=getattr(what.encoder, "columns_of", None),
             texts=what.texts,
+            files=what.files,
         )
     return Data(name="data", splits={"train": as_source(what, "data")})

@@ -11,7 +11,7 @@ import numpy as np
 
 from jrecipe.types import TaskError
 
-Show = Callable[[np.ndarray], np.ndarray | Sequence[str]]
+View = Callable[[np.ndarray], np.ndarray | Sequence[str]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Examples:
     Attributes:
       name: of the data set.
       columns: what is known, in the order of the page.
-      show: `(int[k]) -> pictures float32[k, h, w(, c)] in [0, 1]`, or k texts; takes numbers from
+      view: `(int[k]) -> pictures float32[k, h, w(, c)] in [0, 1]`, or k texts; takes numbers from
         `places`.
       places: int[n], where each row stands among all examples of the data set.
       notes: sentences for the reader, as "10,000 of 60,000 examples are drawn at random".
@@ -55,7 +55,7 @@ class Examples:
       ...         Column("label", np.array(["cat", "dog", "cat"])),
       ...         Column("length", np.array([3, 1, 2])),
       ...     ),
-      ...     show=lambda places: [f"text {i}" for i in places],
+      ...     view=lambda places: [f"text {i}" for i in places],
       ...     places=np.arange(3),
       ... )
       >>> rows.where(label="cat").sort("length")["length"].tolist()
@@ -66,7 +66,7 @@ class Examples:
 
     name: str
     columns: tuple[Column, ...]
-    show: Show = dataclasses.field(repr=False)
+    view: View = dataclasses.field(repr=False)
     places: np.ndarray = dataclasses.field(repr=False)
     notes: tuple[str, ...] = ()
 
@@ -140,12 +140,27 @@ class Examples:
 
     def shown(self) -> np.ndarray | list[str]:
         """Returns the examples themselves: pictures float32[n, h, w(, c)] in [0, 1], or texts."""
-        found = self.show(self.places)
+        found = self.view(self.places)
         return found if isinstance(found, np.ndarray) else list(found)
 
     def to_dict(self) -> Mapping[str, np.ndarray]:
         """Returns name -> values [n], as pandas and polars take it."""
         return {column.name: column.values for column in self.columns}
+
+    def show(self) -> Path:
+        """Opens the page in the browser, or below the cell of a notebook.
+
+        Returns:
+          The page's path, a temporary file, for where there is no browser, as over ssh.
+        """
+        from jrecipe.explore.opened import show_page
+
+        return show_page(self)
+
+    def _repr_html_(self) -> str:
+        from jrecipe.explore.opened import preview
+
+        return preview(self)
 
     def save(self, path: str | Path) -> Path:
         """Writes the page that shows these examples, one file that needs no network.

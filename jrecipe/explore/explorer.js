@@ -348,7 +348,8 @@ function explore(root) {
   const widths = data.columns.map((column) => {
     const longest = column.kind === WORD
       ? Math.max(4, ...column.words.slice(0, 2000).map((word) => word.length)) : 8;
-    return Math.min(20, Math.max(longest, column.name.length + 2)) * 0.55 + 1.5;
+    const letters = Math.max(Math.min(32, longest), Math.min(20, column.name.length + 2));
+    return letters * 0.55 + 1.5;
   });
   const head = element("tr");
   for (const name of [sheets ? "picture" : "text", ...data.columns.map((column) => column.name)]) {

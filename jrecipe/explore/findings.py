@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator
 
 import numpy as np
 
 from jrecipe.checks.intervals import wilson
 from jrecipe.checks.result import Finding, Suspect, Verdict, concluding
+from jrecipe.draw.text import printable
 from jrecipe.explore.constant import constant_inputs
 from jrecipe.explore.copies import is_equal
 from jrecipe.explore.examples import Examples
@@ -139,11 +142,18 @@ def judge_trivial(survey: Survey) -> Finding:
     if isinstance(scores, str):
         return concluding("A4", "trivial-features", {})(Verdict.SKIPPED, scores)
     best = scores[0]
+    low, high = best.interval
+    probe_low, probe_high = wilson(round(best.probe * len(survey.gathered)), len(survey.gathered))
     evidence: Evidence = {
         "best": best.name,
         "best_accuracy": best.accuracy,
+        "best_low": low,
+        "best_high": high,
         "prior_accuracy": best.prior,
         "probe_accuracy": best.probe,
+        "probe_low": probe_low,
+        "probe_high": probe_high,
+        "rows_asked": best.rows,
     }
     table = Table(
         title="How well a trivial feature predicts the label, on rows it was not fitted on",
@@ -152,21 +162,31 @@ def judge_trivial(survey: Survey) -> Finding:
     )
     result = concluding("A4", "trivial-features", evidence, (table,))
     said = (
-        f"{best.name} alone predicts {best.accuracy:.1%} of the labels, where the commonest label "
-        f"is {best.prior:.1%} and a probe of the whole input reaches {best.probe:.1%}"
+        f"{best.name} alone {'predict' if best.words else 'predicts'} {_within(best)} of the "
+        f"labels, where the commonest label is {best.prior:.1%} and a probe of the whole input "
+        f"reaches {best.probe:.1%} ({probe_low:.1%} to {probe_high:.1%})"
     )
+    if best.words:
+        said += f"; the most telling: {', '.join(best.words)}"
     if not best.suspicious:
         return result(Verdict.PASSED, f"{said}.")
+    others = [f"{score.name} {_within(score)}" for score in scores[1:] if score.suspicious]
+    also = f" So do {', '.join(others)}." if others else ""
     return result(
         Verdict.WARNED,
-        f"A trivial feature predicts the label: {said}.",
+        f"A trivial feature predicts the label: {said}.{also}",
         "Ask how the data came about; make it the same for all classes, or leave it out.",
         Suspect(cause="shortcut", component="data", where=best.name, why=said),
     )
 
 
+def _within(score: Trivial) -> str:
+    low, high = score.interval
+    return f"{score.accuracy:.1%} ({low:.1%} to {high:.1%})"
+
+
 def _told(score: Trivial) -> tuple[str, str, str, str]:
-    low, high = wilson(round(score.accuracy * score.rows), score.rows)
+    low, high = score.interval
     return score.name, f"{score.accuracy:.1%}", f"{low:.1%} to {high:.1%}", f"{score.prior:.1%}"
 
 
@@ -235,30 +255,46 @@ def _caption(some: Examples, i: int) -> str:
 
 
 def copies_csv(survey: Survey) -> str:
-    """Returns a line for each example with a copy: split, row, group, kind, and its copy."""
+    """Returns a line for each example with a copy: split, row, group, kind, and its copy.
+
+    Where examples are files, both files follow.
+    """
     copies, gathered = survey.copies, survey.gathered
     same = is_equal(copies)
-    lines = ["split,row,group,kind,copy_split,copy_row"]
+    heads = ["split", "row", "group", "kind", "copy_split", "copy_row"]
+    lines: list[list[object]] = []
     for place in np.flatnonzero(copies.near >= 0):
         other = copies.partner[place]
         kind = "exact" if same[place] else "near"
-        lines.append(
-            f"{gathered.split[place]},{gathered.row[place]},{copies.near[place]},{kind},"
-            f"{gathered.split[other]},{gathered.row[other]}"
-        )
-    return "\n".join(lines) + "\n"
+        line = [gathered.split[place], gathered.row[place], copies.near[place], kind]
+        line += [gathered.split[other], gathered.row[other]]
+        lines.append([*line, *_files(survey, place, other)])
+    return _csv([*heads, *(["file", "copy_file"] if gathered.files is not None else [])], lines)
 
 
 def suspects_csv(survey: Survey) -> str:
-    """Returns a line for each example, the likeliest wrong label first."""
+    """Returns a line for each example, the likeliest wrong label first; files stand last."""
     suspects, probed, gathered = survey.suspects, survey.probed, survey.gathered
     assert suspects is not None
     assert isinstance(probed, Probe)
     labels, answers = probed.classes[probed.targets], probed.answer
-    lines = ["split,row,label,probe_answer,score,contradicted"]
+    heads = ["split", "row", "label", "probe_answer", "score", "contradicted"]
+    lines: list[list[object]] = []
     for place in np.argsort(suspects.score, kind="stable"):
-        lines.append(
-            f"{gathered.split[place]},{gathered.row[place]},{labels[place]},{answers[place]},"
-            f"{suspects.score[place]:.6g},{int(suspects.wrong[place])}"
-        )
-    return "\n".join(lines) + "\n"
+        line = [gathered.split[place], gathered.row[place], labels[place], answers[place]]
+        line += [f"{suspects.score[place]:.6g}", int(suspects.wrong[place])]
+        lines.append([*line, *_files(survey, place)])
+    return _csv([*heads, *(["file"] if gathered.files is not None else [])], lines)
+
+
+def _files(survey: Survey, *places: int | np.integer) -> list[str]:
+    """Returns the paths of files below the folder of the data; none where there are no files."""
+    if survey.gathered.files is None:
+        return []
+    return [printable(str(survey.examples["file"][place])) for place in places]
+
+
+def _csv(heads: list[str], lines: list[list[object]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([heads, *lines])
+    return out.getvalue()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
 from jrecipe.checks.examples import decoded
+from jrecipe.data.picture_file import PictureFile
 from jrecipe.explore.data import Data
 from jrecipe.task import spread
 from jrecipe.types import PyTree, Source, TaskError
@@ -17,6 +18,7 @@ from jrecipe.types import PyTree, Source, TaskError
 BYTES = 3_000_000_000  # of inputs that are read at the most
 _CHUNK = 4096  # rows decoded at once
 _SIDE = 64  # pixels of the longer side of a picture that are compared
+_T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,6 +34,7 @@ class Gathered:
       pictures: uint8[n, h, w, c] of 1 or 3 channels with sides of at most 64, None if inputs are
         no pictures.
       texts: the n texts as they were stored, None if inputs are no texts.
+      files: the n files, None if inputs were no picture files.
       notes: what was left out, in sentences.
     """
 
@@ -42,6 +45,7 @@ class Gathered:
     targets: PyTree
     pictures: np.ndarray | None = None
     texts: tuple[str, ...] | None = None
+    files: tuple[PictureFile, ...] | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -56,7 +60,7 @@ class Gathered:
         """Returns the places int[k] of a split's rows among all."""
         return np.flatnonzero(self.split == split)
 
-    def show(self, places: np.ndarray) -> np.ndarray | Sequence[str]:
+    def view(self, places: np.ndarray) -> np.ndarray | Sequence[str]:
         """Returns examples as a person sees them: pictures float32[k, h, w, c] in [0, 1] or texts.
 
         Args:
@@ -81,9 +85,8 @@ def gather(data: Data, *, most: int = BYTES) -> Gathered:
       most: bytes of inputs above which each split is thinned evenly.
 
     Raises:
-      TaskError: if there are not as many texts as examples in a split.
+      TaskError: if there are not as many texts, or files, as examples in a split.
     """
-    texts = data.texts
     parts: list[tuple[str, np.ndarray, PyTree, PyTree]] = []
     notes: list[str] = []
     one = next(iter(data.splits.values())).take(np.arange(1))
@@ -97,17 +100,12 @@ def gather(data: Data, *, most: int = BYTES) -> Gathered:
         if not _alike(first, (inputs, targets)):
             notes.append(f"The examples of {name} have another shape than those of {parts[0][0]}.")
             continue
-        if name in texts and len(texts[name]) != len(source):
-            raise TaskError(
-                f"texts need one for each of {len(source)} examples of {name}, got "
-                f"{len(texts[name])}."
-            )
         parts.append((name, rows, inputs, targets))
     if thin > 1:
         notes.append(f"One in {thin} examples was read, as all take {total / 1e9:.1f} GB.")
     inputs = jax.tree.map(lambda *x: np.concatenate(x), *(part[2] for part in parts))
     targets = jax.tree.map(lambda *x: np.concatenate(x), *(part[3] for part in parts))
-    known = all(part[0] in texts for part in parts)
+    rows_of = {name: rows for name, rows, *_ in parts}
     return Gathered(
         data=data,
         split=np.concatenate([np.full(len(rows), name) for name, rows, *_ in parts]),
@@ -115,11 +113,25 @@ def gather(data: Data, *, most: int = BYTES) -> Gathered:
         inputs=inputs,
         targets=targets,
         pictures=_pictures(data, inputs),
-        texts=tuple(texts[name][int(row)] for name, rows, *_ in parts for row in rows)
-        if known
-        else None,
+        texts=_beside(data, "texts", data.texts, rows_of),
+        files=_beside(data, "files", data.files, rows_of),
         notes=tuple(notes),
     )
+
+
+def _beside(
+    data: Data, what: str, told: Mapping[str, Sequence[_T]], rows_of: Mapping[str, np.ndarray]
+) -> tuple[_T, ...] | None:
+    """Returns what is told of each row, or None where a split has nothing of the kind."""
+    if not all(name in told for name in rows_of):
+        return None
+    for name in rows_of:
+        rows = len(data.splits[name])
+        if len(told[name]) != rows:
+            raise TaskError(
+                f"{what} need one for each of {rows} examples of {name}, got {len(told[name])}."
+            )
+    return tuple(told[name][int(row)] for name, rows in rows_of.items() for row in rows)
 
 
 def _read(source: Source, rows: np.ndarray) -> tuple[PyTree, PyTree]:

@@ -116,7 +116,7 @@ class _Held:
 def _held(examples: Examples, rows: int, budget: float, rng: np.random.Generator) -> _Held:
     drawn = rng.permutation(len(examples))  # its beginnings are samples within one another
     count = min(rows, len(examples))
-    first = examples.show(examples.places[drawn[:1]]) if count else []
+    first = examples.view(examples.places[drawn[:1]]) if count else []
     hold = _held_pictures if _are_pictures(first) else _held_texts
     return hold(examples, drawn, count, budget)
 
@@ -147,7 +147,7 @@ def _held_texts(examples: Examples, drawn: np.ndarray, count: int, budget: float
     some = drawn[: min(count, _MEASURED)]
     longest, fits = LONGEST_TEXT, count
     if len(some):
-        texts = [printable(str(text)) for text in examples.show(examples.places[some])]
+        texts = [printable(str(text)) for text in examples.view(examples.places[some])]
         for longest in (LONGEST_TEXT, 1000, 500, 250):
             each = sum(len(_json(text[:longest]).encode()) + 1 for text in texts) / len(some)
             fits = min(count, int(budget / each))
@@ -170,7 +170,7 @@ def _held_texts(examples: Examples, drawn: np.ndarray, count: int, budget: float
 
 def _cut_texts(examples: Examples, longest: int) -> tuple[list[str], dict[int, int]]:
     """Returns the beginnings of the texts, and position -> characters of those that were cut."""
-    texts = [printable(str(text)) for text in examples.show(examples.places)]
+    texts = [printable(str(text)) for text in examples.view(examples.places)]
     lengths = {i: len(text) for i, text in enumerate(texts) if len(text) > longest}
     return [text[:longest] for text in texts], lengths
 
@@ -201,7 +201,7 @@ def _ways(side: int) -> Sequence[_Way]:
 
 def _held_pictures(examples: Examples, drawn: np.ndarray, count: int, budget: float) -> _Held:
     some = drawn[: min(count, _MEASURED)]
-    shape = np.asarray(examples.show(examples.places[some[:1]])).shape[1:3]
+    shape = np.asarray(examples.view(examples.places[some[:1]])).shape[1:3]
     for way in _ways(max(shape)):
         sheets, _ = _sheets(examples.take(some), way)
         fits = min(count, int(budget * len(some) / sum(map(len, sheets))))
@@ -224,13 +224,13 @@ def _held_pictures(examples: Examples, drawn: np.ndarray, count: int, budget: fl
 
 def _sheets(examples: Examples, way: _Way) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Returns pictures side by side in sheets, in base64, and how to find one of them."""
-    shape = np.asarray(examples.show(examples.places[:1])).shape[1:3]
+    shape = np.asarray(examples.view(examples.places[:1])).shape[1:3]
     height, width = _shrunk(shape, way.side)
     across, down = max(1, _SHEET_SIDE // width), max(1, _SHEET_SIDE // height)
     sheets = []
     for start in range(0, len(examples), across * down):
         some = examples.places[start : start + across * down]
-        pixels = _resized(_bytes_of(np.asarray(examples.show(some))), (height, width))
+        pixels = _resized(_bytes_of(np.asarray(examples.view(some))), (height, width))
         lines = -(-len(some) // across)
         sheet = np.zeros((lines * across, *pixels.shape[1:]), np.uint8)
         sheet[: len(pixels)] = pixels

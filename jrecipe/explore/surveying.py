@@ -13,6 +13,7 @@ from jrecipe.explore.columns import distinct, label_names, target_columns, trivi
 from jrecipe.explore.copies import Copies, conflicting, find_copies
 from jrecipe.explore.data import Data, data_of
 from jrecipe.explore.examples import Column, Examples
+from jrecipe.explore.files import file_columns, name_columns
 from jrecipe.explore.gather import Gathered, gather
 from jrecipe.explore.outliers import outlier_scores
 from jrecipe.explore.probe import Probe, probe
@@ -32,8 +33,8 @@ class Survey:
       copies: which are copies of which.
       probed: answers of models that did not see the example, or why there are none.
       suspects: labels that these contradict; None without classes.
-      trivial: what is known of each without looking at what it shows: its place in the file, its
-        size or length, and what the user asked for.
+      trivial: what is known of each without looking at what it shows: its place in the data, its
+        length, brightness or file, and what the user asked for.
       examples: all of it as a table.
     """
 
@@ -67,8 +68,9 @@ def survey(
     """
     gathered = gather(data)
     place = Column("row", gathered.row, "number in its split, from 0")
-    named = [*target_columns(gathered), Column("split", gathered.split, "part of the data"), place]
-    plain = list(trivial_columns(gathered))
+    split = Column("split", gathered.split, "part of the data")
+    named = [*target_columns(gathered), split, place, *name_columns(gathered)]
+    plain = [*trivial_columns(gathered), *file_columns(gathered)]
     say(f"Copies among {len(gathered):,} examples")
     copies = find_copies(gathered, seed)
     say("Outliers")
@@ -92,7 +94,7 @@ def survey(
     examples = Examples(
         name=data.name,
         columns=distinct(*named, *own, *found, *plain),  # what the user asked for is in front
-        show=gathered.show,
+        view=gathered.view,
         places=np.arange(len(gathered)),
         notes=gathered.notes,
     )
@@ -141,7 +143,7 @@ def _own_column(gathered: Gathered, name: str, function: Callable[[Any, Any], An
         inputs: PyTree = (
             jax.tree.map(lambda x, p=places: np.asarray(x)[p], gathered.inputs)
             if gathered.texts is None and gathered.pictures is None
-            else gathered.show(places)
+            else gathered.view(places)
         )
         for i, place in enumerate(places):
             listed = isinstance(inputs, list)

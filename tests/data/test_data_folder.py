@@ -88,15 +88,21 @@ def test_what_does_not_fit_is_read_as_it_is_needed_with_the_same_result(tmp_path
 
 @pytest.mark.parametrize("budget", [2**30, 100])
 def test_a_damaged_picture_is_named(tmp_path, budget):
+    def read():
+        splits = load_folder(tmp_path, budget=budget)
+        for source in (splits.train, splits.val, splits.test):
+            source.take(np.arange(len(source)))
+
     by_class(tmp_path)
+    read()
     path = tmp_path / "red" / "3.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (5, 6, 3), dtype=np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:-60])
     with pytest.raises(TaskError, match=r"3\.png: the picture is cut short; repair or remove"):
-        load_folder(tmp_path, budget=budget)
+        read()
     path.write_text("no picture at all")
     with pytest.raises(TaskError, match=r"3\.png: no picture"):
-        load_folder(tmp_path, budget=budget)
+        read()
 
 
 def test_folders_without_classes_are_refused(tmp_path):
@@ -126,3 +132,46 @@ def test_transparent_palette_deep_and_turned_pictures_are_read(tmp_path):
     Image.fromarray(half).save(tmp_path / "turned.png", exif=exif)
     upright = read_picture(tmp_path / "turned.png", (4, 2, 3))
     assert upright[..., 0].tolist() == [[0, 0], [0, 0], [255, 255], [255, 255]]
+    assert load_folder(turned_class(tmp_path)).train.inputs.shape[1:] == (4, 2, 1)
+
+
+def turned_class(root):
+    """Writes two classes of pictures that are stored lying on their side."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, value in (("dark", 10), ("light", 200)):
+        (root / "upright" / name).mkdir(parents=True)
+        for i in range(5):
+            Image.new("L", (4, 2), value).save(root / "upright" / name / f"{i}.jpg", exif=exif)
+    return root / "upright"
+
+
+@pytest.mark.parametrize("budget", [2**30, 100])
+def test_every_row_has_its_file(tmp_path, budget):
+    by_class(tmp_path)
+    paint(tmp_path / "red" / "deep" / "er" / "one.jpg", COLOURS["red"], size=(20, 10))
+    splits = load_folder(tmp_path, budget=budget, seed=3)
+    sources = {"train": splits.train, "val": splits.val, "test": splits.test}
+    assert {name: len(files) for name, files in splits.files.items()} == {
+        name: len(source) for name, source in sources.items()
+    }
+    for name, source in sources.items():
+        pictures = splits.encoder.decode(source.take(np.arange(len(source)))[0])
+        for picture, target, file in zip(pictures, source.targets, splits.files[name], strict=True):
+            assert file.folder == splits.class_names[target]
+            wanted = read_picture(file.path, (5, 6, 3)) / 255
+            np.testing.assert_allclose(picture, wanted, atol=1e-5)
+    every = [file for files in splits.files.values() for file in files]
+    assert len({file.path for file in every}) == 31
+    (one,) = [file for file in every if file.format == "JPEG"]
+    path = tmp_path / "red" / "deep" / "er" / "one.jpg"
+    assert one.name == "deep/er/one.jpg"
+    assert (one.bytes, one.width, one.height) == (path.stat().st_size, 20, 10)
+
+
+def test_rows_are_not_in_the_order_of_the_classes(tmp_path):
+    by_class(tmp_path / "train", each=30)
+    first, again = (load_folder(tmp_path, seed=seed).train.targets for seed in (1, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (np.diff(first) != 0).sum() > 20  # two in a sorted file, 47 expected of 72 rows
+    assert (load_folder(tmp_path, seed=2).train.targets != first).any()

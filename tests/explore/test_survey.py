@@ -288,7 +288,7 @@ class TestExamples:
             Column("label", np.array(["a", "b", "a", "b"])),
             Column("size", np.array([2.0, np.nan, 1.0, 3.0])),
         ),
-        show=lambda places: [str(place) for place in places],
+        view=lambda places: [str(place) for place in places],
         places=np.arange(4),
     )
 
