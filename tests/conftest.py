@@ -44,54 +44,6 @@ hypothesis.settings.register_profile("dev", max_examples=_EXAMPLES, **_QUICK)
 hypothesis.settings.register_profile("ci", max_examples=_EXAMPLES, derandomize=True, **_QUICK)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 
-# Of the many cases of these files the default run takes every n-th, `-m exhaustive` the others.
-_THIN = {
-    "test_augment_contract.py": 6,
-    "test_augment_errors.py": 2,
-    "test_augment_pixels.py": 2,
-    "test_augmentation_aligned.py": 5,
-    "test_bad_tasks.py": 20,
-    "test_benchmarks.py": 2,
-    "test_checks_skeleton.py": 3,
-    "test_contract.py": 2,
-    "test_copies.py": 2,
-    "test_free_outputs.py": 6,
-    "test_gallery_healthy.py": 4,
-    "test_gallery_programs.py": 14,
-    "test_generalise.py": 2,
-    "test_gradient_flow.py": 5,
-    "test_init_well.py": 3,
-    "test_label_noise.py": 8,
-    "test_labels_aligned.py": 3,
-    "test_layers.py": 7,
-    "test_loss_function.py": 5,
-    "test_losses.py": 2,
-    "test_near_duplicates.py": 4,
-    "test_optimizer.py": 5,
-    "test_plan.py": 3,
-    "test_precision.py": 2,
-    "test_pretrained.py": 2,
-    "test_pretraining.py": 2,
-    "test_reference_step.py": 28,
-    "test_sequences.py": 2,
-    "test_shortcuts.py": 6,
-    "test_strategies_of_layers.py": 4,
-    "test_train_blow_up.py": 2,
-    "test_train_buckets.py": 2,
-    "test_train_early_stopping.py": 2,
-    "test_train_eval.py": 6,
-    "test_train_frozen.py": 2,
-    "test_train_gradient.py": 2,
-    "test_train_interrupt.py": 2,
-    "test_train_layout.py": 6,
-    "test_train_loss_scaling.py": 2,
-    "test_train_phases.py": 4,
-    "test_train_quick_on_cpu.py": 2,
-    "test_train_saver.py": 3,
-    "test_train_step.py": 2,
-    "test_zoo.py": 6,
-}
-
 
 def pytest_unconfigure() -> None:
     """Removes what was compiled."""
@@ -101,13 +53,13 @@ def pytest_unconfigure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks cases of the files above as exhaustive, all but every n-th."""
+    """Marks cases of tests marked `thin(n)` as exhaustive, all but every n-th of each test."""
     seen: dict[str, int] = {}
     for item in items:
-        stride = _THIN.get(item.path.name)
-        if stride is None or not hasattr(item, "callspec"):
+        marker = item.get_closest_marker("thin")
+        if marker is None or not hasattr(item, "callspec"):
             continue
         name = item.nodeid.partition("[")[0]
         seen[name] = seen.get(name, -1) + 1
-        if seen[name] % stride:
+        if seen[name] % marker.args[0]:
             item.add_marker(pytest.mark.exhaustive)

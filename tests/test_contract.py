@@ -15,6 +15,8 @@ from small_tasks import CLASSES, FEATURES, HIDDEN, assert_identical, plain, smal
 
 import jrecipe as jr
 
+pytestmark = pytest.mark.thin(2)
+
 STEPS, RATE = 40, 0.1
 
 

@@ -16,6 +16,8 @@ from strategies import balanced_labels, class_counts, generator, labels_of_all, 
 from jrecipe import losses
 from jrecipe.types import TaskError
 
+pytestmark = pytest.mark.thin(2)
+
 B, C, L, T, PAD = 12, 5, 3, 4, 0
 
 

@@ -25,6 +25,8 @@ from strategies import keys, seeds
 import jrecipe as jr
 from jrecipe import augment as A
 
+pytestmark = pytest.mark.thin(6)
+
 
 def layout(batch: jr.Batch) -> object:
     return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), batch)

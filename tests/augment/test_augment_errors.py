@@ -11,6 +11,8 @@ from augmented import B, H, W, labelled, pictures, scenes
 import jrecipe as jr
 from jrecipe import augment as A
 
+pytestmark = pytest.mark.thin(2)
+
 KEY = jax.random.key(0)
 
 

@@ -15,6 +15,8 @@ import jrecipe as jr
 from jrecipe import augment as A
 from jrecipe.augment.erase import rectangles
 
+pytestmark = pytest.mark.thin(2)
+
 
 def ones(n: int, h: int, w: int, c: int = 1) -> jr.Batch:
     return jr.Batch(jnp.ones((n, h, w, c)), jnp.arange(n), jnp.ones(n))

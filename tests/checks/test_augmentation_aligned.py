@@ -29,6 +29,8 @@ from jrecipe.checks.moved_targets import Conversion, Coordinates, Spatial
 from jrecipe.checks.movements import TURNS, moved_like, recognise, views
 from jrecipe.checks.result import Verdict
 
+pytestmark = pytest.mark.thin(5)
+
 Move = Callable[[Any], Any]
 NAMES = [name for name, _ in TURNS]
 

@@ -18,6 +18,8 @@ from jrecipe.checks.context import Context
 from jrecipe.checks.registry import CHECKS, run_checks
 from jrecipe.checks.result import Verdict
 
+pytestmark = pytest.mark.thin(20)
+
 
 def small(**changes):
     """A task on which everything is quick, though it still learns."""

@@ -19,6 +19,8 @@ from jrecipe.checks.context import Context
 from jrecipe.checks.registry import CHECKS, run_checks, select
 from jrecipe.checks.result import Finding, Suspect, Verdict
 
+pytestmark = pytest.mark.thin(3)
+
 QUICK_HEALTHY = ("regress", "foreign-loop")
 QUICK_FAULTS = (
     "relu-on-targets-below-0",

@@ -13,6 +13,8 @@ from jrecipe.checks.free_outputs import resting_loss
 from jrecipe.checks.overfit_batch import check_overfit_batch
 from jrecipe.checks.result import Verdict
 
+pytestmark = pytest.mark.thin(6)
+
 CLASSES = 10
 
 

@@ -22,6 +22,8 @@ from jrecipe.checks.generalise import check_generalise, judge_generalise, max_di
 from jrecipe.checks.probing import disagreement
 from jrecipe.checks.result import Verdict
 
+pytestmark = pytest.mark.thin(2)
+
 
 @given(seed=st.integers(0, 999))
 def test_a_pair_of_functions_is_held_against_each_other(seed):

@@ -31,6 +31,8 @@ from jrecipe.checks.gradient_scale import judge_flow
 from jrecipe.checks.pretrained import judge_given, measure_given
 from jrecipe.checks.result import Finding, Verdict
 
+pytestmark = pytest.mark.thin(5)
+
 cut = jax.lax.stop_gradient
 
 

@@ -20,6 +20,8 @@ from jrecipe.checks.label_noise import (
 from jrecipe.checks.out_of_sample import left_out
 from jrecipe.checks.result import Verdict
 
+pytestmark = pytest.mark.thin(8)
+
 
 def alarms(task):
     """The splits that are said to have wrong labels."""

@@ -19,6 +19,8 @@ from jrecipe.checks.labels_aligned import (
 )
 from jrecipe.checks.result import Verdict
 
+pytestmark = pytest.mark.thin(3)
+
 
 def alarms(task):
     """The places of all alarms."""

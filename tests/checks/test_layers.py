@@ -23,6 +23,8 @@ from jrecipe.checks.layers import Step, check_layers, judge_links, judge_scales,
 from jrecipe.checks.program_walk import trace
 from jrecipe.checks.result import Finding, Verdict
 
+pytestmark = pytest.mark.thin(7)
+
 
 def links_of(function: Callable[..., Any], params: dict[str, Any], x: Any) -> list[str]:
     """Returns the pairs without a non-linearity in a function of (params, x)."""

@@ -27,6 +27,8 @@ from jrecipe.checks.loss_suits import judge_suits, measure_order
 from jrecipe.checks.registry import run_checks, select
 from jrecipe.checks.result import Finding, Verdict
 
+pytestmark = pytest.mark.thin(5)
+
 Data = tuple[Any, Any]
 X = programs.digits(0)[0][0]
 LABELS = programs.digits(0)[0][1]

@@ -20,6 +20,8 @@ from jrecipe.checks.near_duplicates import (
 )
 from jrecipe.checks.result import Verdict
 
+pytestmark = pytest.mark.thin(4)
+
 
 def alarms(task):
     """Cause and place of every alarm."""

@@ -23,6 +23,8 @@ from jrecipe.checks.optimizer_judges import judge_schedule
 from jrecipe.checks.optimizer_probe import Probe, describe
 from jrecipe.checks.result import Finding, Verdict
 
+pytestmark = pytest.mark.thin(5)
+
 BIASES = "Dense_0/bias, Dense_1/bias"
 
 

@@ -39,6 +39,8 @@ from jrecipe.checks.step_judge_losses import judge_descent, judge_reported
 from jrecipe.checks.step_probe import MalformedStepError, reported_loss, step_once
 from jrecipe.checks.step_trouble import judge
 
+pytestmark = pytest.mark.thin(28)
+
 NAMES = ("Dense_0/bias", "Dense_0/kernel")
 SGD, ADAM = optax.sgd(0.1), optax.adam(1e-3)
 old_optimizer: Callable[..., Any] = lambda old, new: dataclasses.replace(new, opt=old.opt)  # noqa: E731

@@ -23,6 +23,8 @@ from jrecipe.checks.shortcuts import (
 )
 from jrecipe.checks.single_features import Single, judge_single, nearest_value_answers
 
+pytestmark = pytest.mark.thin(6)
+
 
 def task(x: np.ndarray, y: np.ndarray, **changes: Any) -> jr.Task:
     rows = len(x) * 2 // 3

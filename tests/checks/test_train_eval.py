@@ -21,6 +21,8 @@ from jrecipe.checks.controls import run_controls
 from jrecipe.checks.result import Finding, Verdict
 from jrecipe.checks.train_eval import Modes, check_train_eval, judge_modes, settle
 
+pytestmark = pytest.mark.thin(6)
+
 
 class Net(nn.Module):
     """BatchNorm and dropout; what varies is the modes."""

@@ -14,6 +14,8 @@ import plot
 import pytest
 from matplotlib.image import imread
 
+pytestmark = pytest.mark.thin(2)
+
 SECONDS = {"ours": [1.0, 2.0, 4.0], "theirs": [3.0, 2.0, 2.0]}  # 3, 1 and 0.5 times as fast
 
 

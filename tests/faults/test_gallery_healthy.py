@@ -19,6 +19,7 @@ from gallery.healthy import HEALTHY
 from gallery.program import Healthy
 from gallery.real import REAL
 
+pytestmark = pytest.mark.thin(4)
 PROGRAMS = {program.name: program for program in HEALTHY}
 # Their losses look at the batch alone, so that crossed targets cost nothing.
 WITHOUT_TARGETS = ("digits/contrastive",)

@@ -24,6 +24,8 @@ from jrecipe.checks.context import Context
 from jrecipe.checks.registry import run_checks, select
 from jrecipe.checks.result import CAUSES, COMPONENTS
 
+pytestmark = pytest.mark.thin(14)
+
 BY_NAME = {fault.name: fault for fault in FAULTS}
 
 

@@ -20,6 +20,8 @@ from jrecipe.finetune.start import start_from
 from jrecipe.finetune.train_tokenizer import train_tokenizer
 from jrecipe.types import TaskError
 
+pytestmark = pytest.mark.thin(2)
+
 # Each text says one word again and again: whoever sees the others knows the hidden one.
 WORDS = ("ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen")
 TEXTS = [" ".join([WORDS[s % 8]] * (12 + s % 5)) for s in range(240)]

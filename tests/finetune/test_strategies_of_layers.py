@@ -12,6 +12,8 @@ import jrecipe as jr
 from jrecipe.finetune import choose_strategy, strategy
 from jrecipe.finetune.strategies import RATES, decayed, gradual_phases
 
+pytestmark = pytest.mark.thin(4)
+
 IDS = np.random.default_rng(0).integers(1, 30, (24, 6)).astype(np.int32)
 TEXT = {"ids": IDS, "mask": np.ones_like(IDS, bool)}
 LABELS = (IDS[:, 0] > 15).astype(np.int32)

@@ -12,6 +12,8 @@ import jrecipe as jr
 from jrecipe.models.adapt import as_model
 from jrecipe.models.copies import copies
 
+pytestmark = pytest.mark.thin(2)
+
 INPUTS = batch_of(8).inputs
 
 

@@ -12,6 +12,8 @@ from small_tasks import assert_identical, small
 import jrecipe as jr
 from jrecipe.models import as_model, in_precision
 
+pytestmark = pytest.mark.thin(2)
+
 INPUTS = jnp.asarray(np.random.default_rng(0).normal(size=(8, 3)), jnp.float32)
 
 

@@ -15,6 +15,8 @@ import jrecipe as jr
 from jrecipe.models import load_pretrained
 from jrecipe.types import TaskError
 
+pytestmark = pytest.mark.thin(2)
+
 GOLDEN = Path(__file__).parent / "golden" / "golden.npz"
 WEIGHTS = {name: arrays_of(name) for name in ("resnet20", "resnet18_thin", "squeezenet")}
 

@@ -17,6 +17,8 @@ from jrecipe.checks import Verdict
 from jrecipe.models import GPT, GRU, LSTM
 from jrecipe.types import TaskError
 
+pytestmark = pytest.mark.thin(2)
+
 STEPS, WORDS, WIDTH = 7, 9, 5
 recurrent = pytest.mark.parametrize("make", [GRU, LSTM])
 pools = pytest.mark.parametrize("pool", ["last", "mean"])

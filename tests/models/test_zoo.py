@@ -19,6 +19,8 @@ from jrecipe import losses, models
 from jrecipe.models import as_model, vit
 from jrecipe.types import TaskError
 
+pytestmark = pytest.mark.thin(6)
+
 SLOW = ("resnet18", "resnet50", "squeezenet")  # to compile
 each_compiled = pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in ZOO]

@@ -120,7 +120,7 @@ def test_a_failed_gate_stops_before_training_and_says_what_to_do(small_effort):
 
 
 def nearly_leaking(spread):
-    """Twenty training flowers with a little noise as validation; `spread` for values of their own."""
+    """Validates on moved training flowers; `spread` gives them values of their own."""
     draw = np.random.default_rng(0).standard_normal
     good = iris()
     splits = {}

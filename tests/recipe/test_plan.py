@@ -26,6 +26,8 @@ from jrecipe.task import read
 from jrecipe.train.reference import update_of
 from jrecipe.train.state import create_state
 
+pytestmark = pytest.mark.thin(3)
+
 RNG = np.random.default_rng(0)
 
 

@@ -13,6 +13,8 @@ from small_tasks import CLASSES, FEATURES, plain, small
 import jrecipe as jr
 from jrecipe.train import find_head_bias, reference_trainer
 
+pytestmark = pytest.mark.thin(3)
+
 LABELS = np.repeat(np.arange(CLASSES), (30, 15, 10, 5)).astype(np.int32)
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(60, FEATURES)).astype(np.float32)

@@ -15,6 +15,8 @@ import jrecipe as jr
 from jrecipe.data.order import batch_rows
 from jrecipe.train.blow_up import first_bad
 
+pytestmark = pytest.mark.thin(2)
+
 BAD = 7  # a training row
 
 

@@ -13,6 +13,8 @@ from jrecipe.task import read
 from jrecipe.train.seeds import Arms, fit_seeds
 from jrecipe.train.some_rows import SomeRows
 
+pytestmark = pytest.mark.thin(2)
+
 
 def test_the_step_is_traced_once_for_each_length_and_batches_are_as_long_as_a_bucket():
     task, traced = text_task(), []

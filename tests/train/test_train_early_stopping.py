@@ -16,6 +16,8 @@ import jrecipe as jr
 from jrecipe.train.early_stopping import out_of_patience, waited
 from jrecipe.train.history import History
 
+pytestmark = pytest.mark.thin(2)
+
 losses = st.lists(st.one_of(st.floats(0, 3), st.just(float("nan"))), max_size=12)
 
 

@@ -13,6 +13,8 @@ import jrecipe as jr
 from jrecipe.train import freeze, frozen_mask, reference_trainer
 from jrecipe.train.reference import update_of
 
+pytestmark = pytest.mark.thin(2)
+
 
 @pytest.mark.parametrize("patterns", [("first/*",), ("*/bias", "last/kernel")])
 def test_frozen_leaves_stay_bit_identical_under_weight_decay_and_the_others_move(patterns):

@@ -17,6 +17,8 @@ from jrecipe.train import create_state, make_loss_fn, make_train_step
 from jrecipe.train.gradient import split_batch
 from jrecipe.train.state import state_of
 
+pytestmark = pytest.mark.thin(2)
+
 # Clips after averaging. Adam's usual eps makes rounding of a gradient of 1e-9 an update of 1e-2.
 TX = optax.chain(optax.clip_by_global_norm(0.1), optax.adam(1e-2, eps=1e-3))
 MODEL = plain()

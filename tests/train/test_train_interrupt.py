@@ -15,6 +15,8 @@ from jrecipe.train import checkpoint_steps
 from jrecipe.train.interrupt import on_interrupt
 from jrecipe.train.seeds import fit_seeds
 
+pytestmark = pytest.mark.thin(2)
+
 
 def press_ctrl_c():
     os.kill(os.getpid(), signal.SIGINT)

@@ -16,6 +16,8 @@ import jrecipe as jr
 from jrecipe.train import checkpoint_steps, layout
 from jrecipe.train.state import copy_state
 
+pytestmark = pytest.mark.thin(6)
+
 JIT = {"devices": 2}
 SHARDED = {"devices": 2, "shard_params": True}
 PMAP = {"devices": 2, "parallel": "pmap"}

@@ -13,6 +13,8 @@ import jrecipe as jr
 from jrecipe.models import in_precision
 from jrecipe.train import loss_scale, loss_scaled
 
+pytestmark = pytest.mark.thin(2)
+
 
 def halved(optimizer, **changes) -> jr.Task:
     task = small(**{"optimizer": optimizer, **changes})

@@ -16,6 +16,8 @@ from jrecipe.train import Unfreezing, averaged, ema, reference_trainer, scale_by
 from jrecipe.train.phases import room_in_phase, state_at, task_at
 from jrecipe.train.seeds import Arms, fit_seeds
 
+pytestmark = pytest.mark.thin(4)
+
 PHASES = Unfreezing(((0, ("first/*", "last/bias")), (4, ("first/bias",)), (9, ())))
 
 

@@ -14,7 +14,10 @@ from small_tasks import assert_close
 
 from jrecipe.train.quick_on_cpu import quick_on_cpu
 
-pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="for CPUs")
+pytestmark = [
+    pytest.mark.skipif(jax.default_backend() != "cpu", reason="for CPUs"),
+    pytest.mark.thin(2),
+]
 SEEDS = st.integers(0, 2**31 - 1)
 
 

@@ -20,6 +20,8 @@ from small_tasks import assert_identical, noise, plain, small
 import jrecipe as jr
 from jrecipe.train import checkpoint_steps, ema, saver
 
+pytestmark = pytest.mark.thin(3)
+
 TASK = small(
     model=plain(dropout=0.3, norm=True),
     augment=noise,

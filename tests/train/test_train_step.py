@@ -16,6 +16,8 @@ import jrecipe as jr
 from jrecipe.train import create_state, make_loss_fn, make_train_step
 from jrecipe.train.gradient_norm import gradient_norm
 
+pytestmark = pytest.mark.thin(2)
+
 TX = optax.adamw(1e-2)
 LOSS = jr.losses.softmax_cross_entropy()
 MODEL = plain()
