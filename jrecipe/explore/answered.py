@@ -63,6 +63,7 @@ def predicted(
         show=gathered.show,
         places=np.arange(len(gathered)),
         notes=gathered.notes,
+        annotate=gathered.annotate,
     )
 
 

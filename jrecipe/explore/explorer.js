@@ -2,7 +2,7 @@
 const { DataTable } = globalThis.jrecipeTables;
 
 const NUMBER = "number", WHOLE = "whole", WORD = "word", TRUTH = "truth";
-const MOST_CLASSES = 50, BINS = 30, NONE = 255, KEPT_SHEETS = 128;
+const MOST_CLASSES = 50, BINS = 30, NONE = 255, KEPT_SHEETS = 128, KINDS = 16;
 
 // Words and numbers
 
@@ -316,6 +316,45 @@ function explore(root) {
     return said.join("; ") || "all";
   }
 
+  // Annotations: a layer upon the picture, which the page was given as markup
+
+  function marked(canvas, row) {
+    if (!data.marks) return canvas;
+    const box = element("div", "jr-marked");
+    box.style.setProperty("--ratio", canvas.width / canvas.height);
+    box.append(canvas);
+    const layer = data.marks.layers[row];
+    if (layer) {
+      box.append(new DOMParser().parseFromString(layer[0], "text/html").body.firstElementChild);
+    }
+    return box;
+  }
+  function legend(row) {
+    const list = element("ul", "jr-legend"), numbers = (data.marks.layers[row] || [0, []])[1];
+    for (const number of numbers.slice(0, KINDS)) {
+      const [name, colour] = data.marks.kinds[number], line = element("li");
+      const spot = element("i");
+      spot.style.setProperty("--kind", colour);
+      line.append(spot, name);
+      list.append(line);
+    }
+    if (numbers.length > KINDS) list.append(element("li", "", `and ${numbers.length - KINDS} more`));
+    return list;
+  }
+  // One choice for all pictures, in the bar and in the dialog.
+  function annotationsChoice() {
+    const label = element("label", "jx-check"), box = element("input");
+    box.type = "checkbox";
+    box.checked = !root.classList.contains("jx-plain");
+    label.append(box, " Annotations");
+    return label;
+  }
+  root.addEventListener("change", ({ target }) => {
+    if (!target.closest(".jx-check")) return;
+    root.classList.toggle("jx-plain", !target.checked);
+    for (const box of root.querySelectorAll(".jx-check input")) box.checked = target.checked;
+  });
+
   // What follows from a filter: counts and bars at once, the table a moment later.
 
   let later = 0;
@@ -341,7 +380,7 @@ function explore(root) {
   }
   function shownExample(td, row, label) {
     const button = element("button", "jx-open");
-    if (sheets) button.append(sheets.canvas(row, label));
+    if (sheets) button.append(marked(sheets.canvas(row, label), row));
     else button.append(element("span", "jx-text", data.texts[row].slice(0, 300)));
     td.append(button);
   }
@@ -449,13 +488,16 @@ function explore(root) {
     const title = element("span", "jx-detail-title",
       `Example ${many(position + 1)} of ${many(shown.length)}`);
     title.setAttribute("role", "status");
-    bar.append(step("‹", "Previous example", -1), step("›", "Next example", 1), title, close);
+    bar.append(step("‹", "Previous example", -1), step("›", "Next example", 1), title);
+    if (data.marks) bar.append(annotationsChoice());
+    bar.append(close);
     const figure = element("div", "jx-large");
     if (sheets) {
       const canvas = sheets.canvas(row, `Example ${position + 1}, large`);
       canvas.style.aspectRatio = `${canvas.width} / ${canvas.height}`;
       if (canvas.width > 96) canvas.classList.add("jx-smooth");
-      figure.append(canvas);
+      figure.append(marked(canvas, row));
+      if (data.marks) figure.append(legend(row));
     } else {
       figure.append(element("p", "jx-full", data.texts[row]));
       const length = data.lengths?.[row];

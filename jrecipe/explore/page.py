@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from jrecipe.draw.annotations import Kinds, overlay
+from jrecipe.draw.style import MARKS
 from jrecipe.draw.text import printable
 from jrecipe.explore.examples import Column, Examples
 from jrecipe.types import TaskError
@@ -53,7 +55,8 @@ def render(
     Args:
       examples: what to show.
       rows: at most so many examples; a larger set is sampled uniformly without replacement.
-      megabytes: at most so much for pictures, or for texts, as they are written in the page.
+      megabytes: at most so much for pictures and what is marked on them, or for texts, as they are
+        written in the page.
       seed: of the sample.
 
     Raises:
@@ -79,6 +82,7 @@ def fragment(
         "columns": [_coded(column) for column in columns],
         "places": held.examples.places.tolist(),
         "picture": held.picture,
+        "marks": held.marks,
         "texts": held.texts,
         "lengths": held.lengths,
     }
@@ -91,10 +95,11 @@ def fragment(
         notes=notes,
         told=_json(told),
         sheets=held.sheets,
+        marked=held.marks is not None,
     )
     scripts = (_table_script(), _own("explorer.js"))
     return Fragment(
-        style=_table_style() + _own("explorer.css"),
+        style=_table_style() + _own("explorer.css") + MARKS,
         body=body,
         scripts=scripts,
         hashes=tuple(_hash(script) for script in scripts),
@@ -109,6 +114,7 @@ class _Held:
     notes: tuple[str, ...]
     picture: dict[str, int | str] | None = None
     sheets: tuple[str, ...] = ()
+    marks: dict[str, Any] | None = None
     texts: list[str] | None = None
     lengths: dict[int, int] | None = None
 
@@ -202,15 +208,17 @@ def _ways(side: int) -> Sequence[_Way]:
 def _held_pictures(examples: Examples, drawn: np.ndarray, count: int, budget: float) -> _Held:
     some = drawn[: min(count, _MEASURED)]
     shape = np.asarray(examples.show(examples.places[some[:1]])).shape[1:3]
+    _, marked = _marks(examples.take(some))
     for way in _ways(max(shape)):
         sheets, _ = _sheets(examples.take(some), way)
-        fits = min(count, int(budget * len(some) / sum(map(len, sheets))))
+        fits = min(count, int(budget * len(some) / (sum(map(len, sheets)) + marked)))
         if fits == count:
             break
     while True:
         held, notes = _sampled(examples, drawn, count, max(1, fits), budget, "pictures")
         sheets, picture = _sheets(held, way)
-        size = sum(map(len, sheets))
+        marks, marked = _marks(held)
+        size = sum(map(len, sheets)) + marked
         if size <= budget or fits <= 1:
             break
         fits = int(fits * budget / size * 0.98)
@@ -219,7 +227,33 @@ def _held_pictures(examples: Examples, drawn: np.ndarray, count: int, budget: fl
         notes += (f"Pictures are shown at {height}x{width} pixels, of {shape[0]}x{shape[1]}.",)
     if way.quality is not None:
         notes += (f"Pictures are compressed with loss (WebP, quality {way.quality} of 100).",)
-    return _Held(held, notes, picture=picture, sheets=sheets)
+    return _Held(held, notes, picture=picture, sheets=sheets, marks=marks)
+
+
+def _marks(examples: Examples) -> tuple[dict[str, Any] | None, int]:
+    """Returns what lies upon the pictures, None if nothing does, and its size in bytes.
+
+    Of each picture it is the layer as HTML with the numbers of its kinds, or 0; besides names and
+    colours of the kinds.
+    """
+    layers: list[Any] = []
+    kinds = Kinds()
+    for start in range(0, len(examples), _MEASURED):
+        given = examples.annotate(examples.places[start : start + _MEASURED])
+        if given is None:
+            return None, 0
+        kinds.add(given.names)
+        for marks in given.marks:
+            drawn = overlay(marks, kinds)
+            numbers = sorted(kinds.number(name) for name in marks.names if name)
+            layers.append([drawn, numbers] if drawn else 0)
+    if not any(layers):
+        return None, 0
+    told = {
+        "layers": layers,
+        "kinds": [[_short(name), kinds.colour(name)] for name in kinds.names],
+    }
+    return told, len(_json(layers).encode())
 
 
 def _sheets(examples: Examples, way: _Way) -> tuple[tuple[str, ...], dict[str, Any]]:

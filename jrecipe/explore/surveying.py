@@ -95,6 +95,7 @@ def survey(
         show=gathered.show,
         places=np.arange(len(gathered)),
         notes=gathered.notes,
+        annotate=gathered.annotate,
     )
     trivial = tuple(column for column in (place, *own, *plain) if not column.input)
     return Survey(gathered, copies, probed, suspects, trivial, examples)
