@@ -1,4 +1,4 @@
-"""What is marked on pictures: masks, boxes and key points among the targets, understood or left out.
+"""What is marked on pictures: masks, boxes and key points, understood or left out (A7, B10).
 
 Names decide, as augmentations know them (`jrecipe.augment.fields`), then shape, dtype and range.
 What could mean something else is not drawn, and a sentence says why.

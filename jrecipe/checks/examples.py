@@ -74,7 +74,7 @@ def gallery(
         told = (inputs, targets) if stored is None else stored
         reading = read_annotations(*told, shown.shape[1:3], task.class_names)
         marked = reading.annotations(some, goals)
-    labels = _described(task, goals, reading, marked, len(rows))
+    labels = describe_targets(task, goals, reading, marked)
     extra = [f" ({note})" for note in notes] or [""] * len(rows)
     if isinstance(shown, np.ndarray):
         captions = [
@@ -88,14 +88,18 @@ def gallery(
     return (Table(title=title, columns=("row", "target", "input"), rows=lines),)
 
 
-def _described(
-    task: Shows,
-    targets: PyTree,
-    reading: Reading | None,
-    marked: Annotations | None,
-    count: int,
+def describe_targets(
+    task: Shows, targets: PyTree, reading: Reading | None, marked: Annotations | None
 ) -> list[str]:
-    """Returns each target in words: what is drawn is counted, the rest is written out."""
+    """Returns each target in words: what is drawn is counted, the rest is written out.
+
+    Args:
+      task: gives `class_names`, where it has them.
+      targets: array or pytree, leading axis n.
+      reading: how targets mark pictures, None for not at all.
+      marked: what is marked on each of the n pictures by this reading, or None.
+    """
+    count = len(jax.tree.leaves(targets)[0])
     each = [jax.tree.map(lambda x, i=i: np.asarray(x)[i], targets) for i in range(count)]
     if reading is None or marked is None or not reading.parts:
         return [describe_target(task, target) for target in each]

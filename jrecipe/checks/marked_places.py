@@ -41,11 +41,11 @@ class Boxes:
           valid: bool[n], or None.
           kinds: int[n], negative on padding, or None.
         """
-        there = boxes_there(boxes, valid, kinds)
-        return [
-            ("" if kinds is None else self.name(int(kinds[i])), tuple(map(float, boxes[i])))
-            for i in np.flatnonzero(there)
-        ]
+        found = []
+        for i in np.flatnonzero(boxes_there(boxes, valid, kinds)):
+            x0, y0, x1, y1 = map(float, boxes[i])
+            found.append(("" if kinds is None else self.name(int(kinds[i])), (x0, y0, x1, y1)))
+        return found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -83,7 +83,9 @@ def read_regions(
     clear = sorted(set(kinds.tolist()) - set(drawn.tolist()))
     binary = len(drawn) == 1 and not (alone and len(class_names))
     name = kind_names(drawn, () if binary else class_names, word, from_zero=alone)
-    said = f"{word} by its values, {_listed(clear)} left clear" if clear else f"{word} by its values"
+    said = (
+        f"{word} by its values, {_listed(clear)} left clear" if clear else f"{word} by its values"
+    )
     return Regions(
         name=(lambda _: word) if binary else name, values=tuple(drawn.tolist()), said=said
     )
@@ -111,5 +113,4 @@ def _channels(some: np.ndarray, word: str, class_names: Sequence[str]) -> Region
 
 
 def _listed(values: Sequence[int]) -> str:
-    shown = ", ".join(map(str, values[:3])) + (", ..." if len(values) > 3 else "")
-    return shown
+    return ", ".join(map(str, values[:3])) + (", ..." if len(values) > 3 else "")

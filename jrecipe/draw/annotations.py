@@ -12,6 +12,7 @@ import colorsys
 import io
 from collections.abc import Iterable
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def overlay(marks: Marks, kinds: Kinds) -> str:
     body = _image(marks, kinds, wide, high)
     boxes = [(name, box) for name, box in marks.boxes if _has_area(box)]
     points = [(name, point) for name, point in marks.points if np.isfinite(point).all()]
-    body += _paths("", [(name, _rectangle(box)) for name, box in boxes], kinds)
+    body += _paths("jr-boxes", [(name, _rectangle(box)) for name, box in boxes], kinds)
     body += _paths("jr-points", [(name, _dot(point)) for name, point in points], kinds)
     if not body:
         return ""
@@ -134,16 +135,14 @@ def _paths(mark: str, drawn: list[tuple[str, str]], kinds: Kinds) -> str:
     by_name: dict[str, str] = {}
     for name, path in drawn:
         by_name[name] = by_name.get(name, "") + path
-    under = f"<path class='{mark} jr-under' d='{''.join(by_name.values())}'/>"
+    under = f"<path class='jr-under {mark}' d='{''.join(by_name.values())}'/>"
     return under + "".join(
         f"<path class='{mark}' style='--kind:{kinds.colour(name)}' d='{path}'/>"
         for name, path in by_name.items()
     )
 
 
-def _label(
-    name: str, box: tuple[float, float, float, float], marks: Marks, kinds: Kinds
-) -> str:
+def _label(name: str, box: tuple[float, float, float, float], marks: Marks, kinds: Kinds) -> str:
     """Returns the name of a box, above its upper left corner, or inside of it under the edge."""
     left = 100 * min(max(min(box[0], box[2]) / marks.width, 0.0), 1.0)
     top = 100 * min(max(min(box[1], box[3]) / marks.height, 0.0), 1.0)
@@ -166,25 +165,23 @@ def _image(marks: Marks, kinds: Kinds, wide: str, high: str) -> str:
     regions = [(name, mask) for name, mask in regions if mask.any()]
     if not regions:
         return ""
-    stack = np.stack([mask for _, mask in regions])
-    colours = np.array([_rgb(kinds.colour(name)) for name, _ in regions], np.float64)
-    flat = stack.reshape(len(stack), -1).T
-    which, codes = np.unique(np.packbits(flat, axis=1), axis=0, return_inverse=True)
-    members = np.unpackbits(which, axis=1, count=len(stack)).astype(np.float64)
-    count = members.sum(axis=1, keepdims=True)
-    painted = np.concatenate(
-        [members @ colours / np.maximum(count, 1), 255.0 * (count > 0)], axis=1
-    )
+    shape = regions[0][1].shape
+    count, total = np.zeros(shape), np.zeros((*shape, 3))
+    for name, mask in regions:
+        count += mask
+        total += mask[..., None] * _rgb(kinds.colour(name))
+    painted = np.dstack([total / np.maximum(count, 1)[..., None], 255 * (count > 0)])
     levels = np.round(painted).astype(np.uint8)
-    codes = codes.reshape(stack.shape[1:])
-    if len(levels) <= 256:  # one byte or less for a pixel
-        image = Image.fromarray(codes.astype(np.uint8), mode="P")
-        image.putpalette(levels[:, :3].tobytes())
-        clear = bytes(levels[:, 3].tolist())
+    found, codes = np.unique(levels.view(np.uint32), return_inverse=True)
+    if len(found) <= 256:  # one byte or less for a pixel
+        palette = found.view(np.uint8).reshape(-1, 4)
+        image = Image.fromarray(codes.reshape(shape).astype(np.uint8))
+        image.putpalette(palette[:, :3].tobytes())
+        extra: dict[str, Any] = {"transparency": palette[:, 3].tobytes()}
     else:
-        image, clear = Image.fromarray(levels[codes]), None
+        image, extra = Image.fromarray(levels), {}
     out = io.BytesIO()
-    image.save(out, "PNG", optimize=True, **({} if clear is None else {"transparency": clear}))
+    image.save(out, "PNG", **extra)
     data = base64.b64encode(out.getvalue()).decode("ascii")
     return (
         f"<image width='{wide}' height='{high}' preserveAspectRatio='none' "

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -25,6 +26,7 @@ LONGEST_TEXT = 2000  # characters of a text, less where many texts would not fit
 LONGEST_WORD = 300  # characters of a value of a column, of a name and of a note
 LARGEST_SIDE = 256  # pixels of the longer side of a picture, less where many would not fit
 _SHEET_SIDE = 512  # pixels; a sheet is decoded as a whole, for a row that is in sight
+_LAYERS = 256  # pictures whose annotations are unpacked together
 _MEASURED = 512  # examples whose size decides how all of them are kept
 _SAFE = 2**53  # whole numbers from here on are no longer exact in a browser
 
@@ -95,7 +97,7 @@ def fragment(
         notes=notes,
         told=_json(told),
         sheets=held.sheets,
-        marked=held.marks is not None,
+        layers=held.layers,
     )
     scripts = (_table_script(), _own("explorer.js"))
     return Fragment(
@@ -115,6 +117,7 @@ class _Held:
     picture: dict[str, int | str] | None = None
     sheets: tuple[str, ...] = ()
     marks: dict[str, Any] | None = None
+    layers: tuple[str, ...] = ()
     texts: list[str] | None = None
     lengths: dict[int, int] | None = None
 
@@ -208,7 +211,8 @@ def _ways(side: int) -> Sequence[_Way]:
 def _held_pictures(examples: Examples, drawn: np.ndarray, count: int, budget: float) -> _Held:
     some = drawn[: min(count, _MEASURED)]
     shape = np.asarray(examples.show(examples.places[some[:1]])).shape[1:3]
-    _, marked = _marks(examples.take(some))
+    layers, _ = _layers(examples.take(some))
+    marked = sum(map(len, layers))
     for way in _ways(max(shape)):
         sheets, _ = _sheets(examples.take(some), way)
         fits = min(count, int(budget * len(some) / (sum(map(len, sheets)) + marked)))
@@ -217,8 +221,8 @@ def _held_pictures(examples: Examples, drawn: np.ndarray, count: int, budget: fl
     while True:
         held, notes = _sampled(examples, drawn, count, max(1, fits), budget, "pictures")
         sheets, picture = _sheets(held, way)
-        marks, marked = _marks(held)
-        size = sum(map(len, sheets)) + marked
+        layers, marks = _layers(held)
+        size = sum(map(len, sheets)) + sum(map(len, layers))
         if size <= budget or fits <= 1:
             break
         fits = int(fits * budget / size * 0.98)
@@ -227,33 +231,33 @@ def _held_pictures(examples: Examples, drawn: np.ndarray, count: int, budget: fl
         notes += (f"Pictures are shown at {height}x{width} pixels, of {shape[0]}x{shape[1]}.",)
     if way.quality is not None:
         notes += (f"Pictures are compressed with loss (WebP, quality {way.quality} of 100).",)
-    return _Held(held, notes, picture=picture, sheets=sheets, marks=marks)
+    return _Held(held, notes, picture=picture, sheets=sheets, marks=marks, layers=layers)
 
 
-def _marks(examples: Examples) -> tuple[dict[str, Any] | None, int]:
-    """Returns what lies upon the pictures, None if nothing does, and its size in bytes.
+def _layers(examples: Examples) -> tuple[tuple[str, ...], dict[str, Any] | None]:
+    """Returns what lies upon the pictures, and how to find and to colour it; None for nothing.
 
-    Of each picture it is the layer as HTML with the numbers of its kinds, or 0; besides names and
-    colours of the kinds.
+    The first are deflated JSON in base64, of `each` pictures a list with the layer as HTML and the
+    numbers of its kinds, or with 0.
     """
-    layers: list[Any] = []
-    kinds = Kinds()
-    for start in range(0, len(examples), _MEASURED):
-        given = examples.annotate(examples.places[start : start + _MEASURED])
+    packed: list[str] = []
+    kinds, any_drawn = Kinds(), False
+    for start in range(0, len(examples), _LAYERS):
+        given = examples.annotate(examples.places[start : start + _LAYERS])
         if given is None:
-            return None, 0
+            return (), None
         kinds.add(given.names)
+        layers: list[Any] = []
         for marks in given.marks:
             drawn = overlay(marks, kinds)
             numbers = sorted(kinds.number(name) for name in marks.names if name)
             layers.append([drawn, numbers] if drawn else 0)
-    if not any(layers):
-        return None, 0
-    told = {
-        "layers": layers,
-        "kinds": [[_short(name), kinds.colour(name)] for name in kinds.names],
-    }
-    return told, len(_json(layers).encode())
+        any_drawn |= any(layers)
+        packed.append(base64.b64encode(zlib.compress(_json(layers).encode(), 9)).decode("ascii"))
+    if not any_drawn:
+        return (), None
+    coloured = [[_short(name), kinds.colour(name)] for name in kinds.names]
+    return tuple(packed), {"each": _LAYERS, "kinds": coloured}
 
 
 def _sheets(examples: Examples, way: _Way) -> tuple[tuple[str, ...], dict[str, Any]]:
