@@ -81,7 +81,7 @@ def read_regions(
     if not len(drawn):
         return f"{word} is not drawn: no value is above 0."
     clear = sorted(set(kinds.tolist()) - set(drawn.tolist()))
-    binary = len(drawn) == 1 and not (alone and len(class_names))
+    binary = drawn.tolist() in ([1], [_VOID]) and not (alone and len(class_names))
     name = kind_names(drawn, () if binary else class_names, word, from_zero=alone)
     said = (
         f"{word} by its values, {_listed(clear)} left clear" if clear else f"{word} by its values"
