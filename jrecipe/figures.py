@@ -42,6 +42,46 @@ class Curves:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Marks:
+    """What is marked on one picture; places are `x, y` from its upper left corner.
+
+    Attributes:
+      height: of the picture, in the unit of the places.
+      width: the same.
+      regions: a name each and bool[rows, columns], which is stretched over the picture.
+      boxes: a name each and (x0, y0, x1, y1); named "" where its kind is not known.
+      points: a name each and (x, y).
+    """
+
+    height: float
+    width: float
+    regions: Sequence[tuple[str, np.ndarray]] = ()
+    boxes: Sequence[tuple[str, tuple[float, float, float, float]]] = ()
+    points: Sequence[tuple[str, tuple[float, float]]] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What there is, each name once."""
+        parts = (*self.regions, *self.boxes, *self.points)
+        return tuple(dict.fromkeys(name for name, _ in parts))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Annotations:
+    """What is marked on each of some pictures.
+
+    Attributes:
+      marks: for each picture.
+      names: of kinds that are known, each with a colour by its place here; others follow.
+      note: how it was understood, in sentences.
+    """
+
+    marks: Sequence[Marks]
+    names: Sequence[str] = ()
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Pictures:
     """A row-wise gallery of small images with a caption each.
 
@@ -50,12 +90,14 @@ class Pictures:
       images: float[n, h, w] or float[n, h, w, c] with c in (1, 3), values in [0, 1].
       captions: n short texts; shown as text, never as markup.
       good: bool per picture (green or red frame), or None for no frames.
+      annotations: what is drawn upon the pictures, or None.
     """
 
     title: str
     images: np.ndarray
     captions: Sequence[str]
     good: Sequence[bool] | None = None
+    annotations: Annotations | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -167,6 +167,8 @@ def check_before_net(ctx: Context) -> tuple[Finding, ...]:
         jax.tree.map(np.asarray, ready.inputs),
         jax.tree.map(np.asarray, ready.targets),
         rows=rows,
+        # How masks and boxes are meant is told by those that no augmentation has moved.
+        stored=(batch.inputs, batch.targets),
     )
     said = []
     for path, leaf in jax.tree_util.tree_leaves_with_path(ready.inputs):

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from jrecipe.figures import Figure, Pictures, Table
+from jrecipe.checks.annotations import Reading, counted, read_annotations
+from jrecipe.figures import Annotations, Figure, Pictures, Table
 from jrecipe.types import Array, PyTree
 
 
@@ -43,8 +44,11 @@ def gallery(
     *,
     rows: Array,
     notes: Sequence[str] = (),
+    stored: tuple[PyTree, PyTree] | None = None,
 ) -> tuple[Figure, ...]:
     """Draws examples as they enter the network, with their targets.
+
+    Masks, boxes and key points are drawn upon pictures (see `jrecipe.checks.annotations`).
 
     Args:
       task: gives `decode` and `class_names`, where it has them.
@@ -53,6 +57,8 @@ def gallery(
       targets: the same.
       rows: int[k], which examples to draw; they name them in the captions.
       notes: a text per row to add to its caption.
+      stored: `(inputs, targets)` that tell how targets mark pictures, where the ones to draw were
+        changed; None for these themselves.
 
     Returns:
       A figure in a tuple; none if there are no rows.
@@ -61,21 +67,48 @@ def gallery(
     if len(rows) == 0:
         return ()
     some = jax.tree.map(lambda x: np.asarray(x)[rows], inputs)
-    labels = [
-        describe_target(task, jax.tree.map(lambda x, r=r: np.asarray(x)[r], targets)) for r in rows
-    ]
-    extra = [f" ({note})" for note in notes] or [""] * len(rows)
-    captions = [
-        f"{row}: {label}{note}" for row, label, note in zip(rows, labels, extra, strict=True)
-    ]
+    goals = jax.tree.map(lambda x: np.asarray(x)[rows], targets)
     shown = decoded(task, some)
+    reading, marked = None, None
+    if isinstance(shown, np.ndarray) and shown.ndim in (3, 4):
+        told = (inputs, targets) if stored is None else stored
+        reading = read_annotations(*told, shown.shape[1:3], task.class_names)
+        marked = reading.annotations(some, goals)
+    labels = describe_targets(task, goals, reading, marked)
+    extra = [f" ({note})" for note in notes] or [""] * len(rows)
     if isinstance(shown, np.ndarray):
-        return (Pictures(title=title, images=shown, captions=captions),)
+        captions = [
+            f"{row}: {label}{note}" for row, label, note in zip(rows, labels, extra, strict=True)
+        ]
+        return (Pictures(title=title, images=shown, captions=captions, annotations=marked),)
     lines = [
         (str(row), label + note, text)
         for row, label, note, text in zip(rows, labels, extra, shown, strict=True)
     ]
     return (Table(title=title, columns=("row", "target", "input"), rows=lines),)
+
+
+def describe_targets(
+    task: Shows, targets: PyTree, reading: Reading | None, marked: Annotations | None
+) -> list[str]:
+    """Returns each target in words: what is drawn is counted, the rest is written out.
+
+    Args:
+      task: gives `class_names`, where it has them.
+      targets: array or pytree, leading axis n.
+      reading: how targets mark pictures, None for not at all.
+      marked: what is marked on each of the n pictures by this reading, or None.
+    """
+    count = len(jax.tree.leaves(targets)[0])
+    each = [jax.tree.map(lambda x, i=i: np.asarray(x)[i], targets) for i in range(count)]
+    if reading is None or marked is None or not reading.parts:
+        return [describe_target(task, target) for target in each]
+    labels = []
+    for target, marks in zip(each, marked.marks, strict=True):
+        rest = reading.unread(target)
+        parts = [counted(marks) or "nothing marked", describe_target(task, rest) if rest else ""]
+        labels.append(" | ".join(part for part in parts if part))
+    return labels
 
 
 def decoded(task: Shows, inputs: PyTree) -> np.ndarray | list[str]:

@@ -9,6 +9,7 @@ from html import escape
 
 import numpy as np
 
+from jrecipe.draw.annotations import Kinds, legend, overlay
 from jrecipe.draw.histograms import histograms
 from jrecipe.draw.plot import svg
 from jrecipe.draw.text import clean
@@ -42,6 +43,8 @@ def _gallery(figure: Pictures) -> str:
     if not images.size or images.ndim not in (3, 4):
         return '<p class="jr-empty">nothing to draw</p>'
     captions = [*figure.captions, *[""] * len(images)]
+    given = figure.annotations
+    kinds = Kinds() if given is None else Kinds(given.names)
     entries = []
     for i, image in enumerate(images):
         caption = clean(captions[i], 200)
@@ -57,12 +60,20 @@ def _gallery(figure: Pictures) -> str:
         pixels = ' class="jr-pixels"' if max(image.shape[:2]) <= 96 else ""
         alt = escape(caption or f"picture {i + 1}", quote=True)
         height, width = image.shape[:2]
-        entries.append(
-            f'<li{frame}><img{pixels} alt="{alt}" width="{width}" height="{height}" '
+        picture = (
+            f'<img{pixels} alt="{alt}" width="{width}" height="{height}" '
             f'style="height:auto" src="{png(image)}">'
-            f"<span>{sign}{escape(caption)}</span></li>"
         )
-    return f'<ul class="jr-gallery">{"".join(entries)}</ul>'
+        if given is not None:
+            picture = f'<div class="jr-marked">{picture}{overlay(given.marks[i], kinds)}</div>'
+        entries.append(f"<li{frame}>{picture}<span>{sign}{escape(caption)}</span></li>")
+    listed = "".join(entries)
+    if given is None:
+        return f'<ul class="jr-gallery">{listed}</ul>'
+    names = [name for marks in given.marks for name in marks.names]
+    wide = " jr-wide" if names else ""
+    said = f'<p class="jr-said">{escape(clean(given.note))}</p>' if given.note else ""
+    return f'<ul class="jr-gallery{wide}">{listed}</ul>{legend(names, kinds)}{said}'
 
 
 def png(image: np.ndarray, largest: int = 256) -> str:

@@ -66,6 +66,7 @@ def predicted(
         view=gathered.view,
         places=np.arange(len(gathered)),
         notes=gathered.notes,
+        annotate=gathered.annotate,
     )
 
 

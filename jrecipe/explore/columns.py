@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 import jax
 import numpy as np
 
-from jrecipe.checks.examples import describe_target
+from jrecipe.checks.examples import describe_targets
 from jrecipe.checks.neighbours import classes_of
 from jrecipe.explore.examples import Column
 from jrecipe.explore.gather import Gathered
 
 _WORD = re.compile(r"\w+")
+_CHUNK = 1024  # examples whose annotations are in memory together
 _FEATURES = 24  # numbers of an input that become columns of their own
 
 
@@ -29,11 +30,12 @@ def target_columns(gathered: Gathered) -> Iterator[Column]:
     elif len(leaves) == 1 and leaves[0].size == n:
         yield Column("target", leaves[0].reshape(n), "number that is stored")
     else:
-        texts = [
-            describe_target(gathered.data, jax.tree.map(lambda x, i=i: np.asarray(x)[i], targets))
-            for targets in (gathered.targets,)
-            for i in range(n)
-        ]
+        texts: list[str] = []
+        for start in range(0, n, _CHUNK):
+            places = np.arange(start, min(start + _CHUNK, n))
+            targets = jax.tree.map(lambda x, p=places: np.asarray(x)[p], gathered.targets)
+            marked = gathered.annotate(places)
+            texts += describe_targets(gathered.data, targets, gathered.reading, marked)
         yield Column("target", np.array(texts), "what is stored, shortened")
         yield Column("annotations", count_annotations(leaves), "targets that are not empty")
 

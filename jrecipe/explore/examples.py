@@ -9,9 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from jrecipe.figures import Annotations
 from jrecipe.types import TaskError
 
 View = Callable[[np.ndarray], np.ndarray | Sequence[str]]
+Annotate = Callable[[np.ndarray], Annotations | None]
+
+
+def unmarked(places: np.ndarray) -> None:
+    """Marks nothing on any example."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +53,7 @@ class Examples:
         `places`.
       places: int[n], where each row stands among all examples of the data set.
       notes: sentences for the reader, as "10,000 of 60,000 examples are drawn at random".
+      annotate: `(int[k]) -> annotations` of the k pictures, or None where they have none.
 
     Example:
       >>> rows = Examples(
@@ -69,6 +76,7 @@ class Examples:
     view: View = dataclasses.field(repr=False)
     places: np.ndarray = dataclasses.field(repr=False)
     notes: tuple[str, ...] = ()
+    annotate: Annotate = dataclasses.field(default=unmarked, repr=False)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -139,9 +147,16 @@ class Examples:
         )
 
     def shown(self) -> np.ndarray | list[str]:
-        """Returns the examples themselves: pictures float32[n, h, w(, c)] in [0, 1], or texts."""
+        """Returns the examples themselves: pictures float32[n, h, w(, c)] in [0, 1], or texts.
+
+        They are as the data has them; what is marked on them is what `annotations` gives.
+        """
         found = self.view(self.places)
         return found if isinstance(found, np.ndarray) else list(found)
+
+    def annotations(self) -> Annotations | None:
+        """Returns masks, boxes and key points of the pictures, as the page draws them, or None."""
+        return self.annotate(self.places)
 
     def to_dict(self) -> Mapping[str, np.ndarray]:
         """Returns name -> values [n], as pandas and polars take it."""

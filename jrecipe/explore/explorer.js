@@ -2,7 +2,7 @@
 const { DataTable } = globalThis.jrecipeTables;
 
 const NUMBER = "number", WHOLE = "whole", WORD = "word", TRUTH = "truth";
-const MOST_CLASSES = 50, BINS = 30, NONE = 255, KEPT_SHEETS = 128;
+const MOST_CLASSES = 50, BINS = 30, NONE = 255, KEPT_SHEETS = 128, KINDS = 16;
 
 // Words and numbers
 
@@ -251,12 +251,31 @@ class Sheets {
   }
 }
 
+// What lies upon pictures: packed for many, unpacked when one of theirs is asked for.
+
+class Layers {
+  constructor(each, scripts) {
+    Object.assign(this, { each, scripts, known: new Map() });
+  }
+  // The layer as markup and the numbers of its kinds.
+  async of(row) {
+    const number = Math.floor(row / this.each);
+    if (!this.known.has(number)) {
+      const bytes = Uint8Array.from(atob(this.scripts[number].textContent), (c) => c.charCodeAt(0));
+      const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+      this.known.set(number, new Response(stream).json());
+    }
+    return (await this.known.get(number))[row % this.each] || ["", []];
+  }
+}
+
 function explore(root) {
   const at = (name) => root.querySelector(`.jx-${name}`);
   const data = JSON.parse(at("told").textContent);
   data.columns = data.columns.map(readColumn);
   data.lower = data.texts && data.texts.map((text) => text.toLowerCase());
   const sheets = data.picture && new Sheets(data.picture, root.querySelectorAll(".jx-sheet"));
+  const layers = data.marks && new Layers(data.marks.each, root.querySelectorAll(".jx-layers"));
   const selection = new Selection(data);
   const filters = data.columns.map((column) => ({ column, low: null, high: null, chosen: new Set() }));
   const search = { query: "" };
@@ -316,6 +335,46 @@ function explore(root) {
     return said.join("; ") || "all";
   }
 
+  // Annotations: a layer upon the picture
+
+  function marked(canvas, row) {
+    if (!layers) return canvas;
+    const box = element("div", "jr-marked");
+    box.style.setProperty("--ratio", canvas.width / canvas.height);
+    box.append(canvas);
+    layers.of(row).then(([layer]) => {
+      if (layer) box.append(new DOMParser().parseFromString(layer, "text/html").body.firstChild);
+    });
+    return box;
+  }
+  function legend(row) {
+    const list = element("ul", "jr-legend");
+    layers.of(row).then(([, numbers]) => {
+      for (const number of numbers.slice(0, KINDS)) {
+        const [name, colour] = data.marks.kinds[number];
+        const line = element("li"), spot = element("i");
+        spot.style.setProperty("--kind", colour);
+        line.append(spot, name);
+        list.append(line);
+      }
+      if (numbers.length > KINDS) list.append(element("li", "", `and ${numbers.length - KINDS} more`));
+    });
+    return list;
+  }
+  // One choice for all pictures, in the bar and in the dialog.
+  function annotationsChoice() {
+    const label = element("label", "jx-check"), box = element("input");
+    box.type = "checkbox";
+    box.checked = !root.classList.contains("jx-plain");
+    label.append(box, " Annotations");
+    return label;
+  }
+  root.addEventListener("change", ({ target }) => {
+    if (!target.closest(".jx-check")) return;
+    root.classList.toggle("jx-plain", !target.checked);
+    for (const box of root.querySelectorAll(".jx-check input")) box.checked = target.checked;
+  });
+
   // What follows from a filter: counts and bars at once, the table a moment later.
 
   let later = 0;
@@ -341,7 +400,7 @@ function explore(root) {
   }
   function shownExample(td, row, label) {
     const button = element("button", "jx-open");
-    if (sheets) button.append(sheets.canvas(row, label));
+    if (sheets) button.append(marked(sheets.canvas(row, label), row));
     else button.append(element("span", "jx-text", data.texts[row].slice(0, 300)));
     td.append(button);
   }
@@ -450,13 +509,16 @@ function explore(root) {
     const title = element("span", "jx-detail-title",
       `Example ${many(position + 1)} of ${many(shown.length)}`);
     title.setAttribute("role", "status");
-    bar.append(step("‹", "Previous example", -1), step("›", "Next example", 1), title, close);
+    bar.append(step("‹", "Previous example", -1), step("›", "Next example", 1), title);
+    if (layers) bar.append(annotationsChoice());
+    bar.append(close);
     const figure = element("div", "jx-large");
     if (sheets) {
       const canvas = sheets.canvas(row, `Example ${position + 1}, large`);
       canvas.style.aspectRatio = `${canvas.width} / ${canvas.height}`;
       if (canvas.width > 96) canvas.classList.add("jx-smooth");
-      figure.append(canvas);
+      figure.append(marked(canvas, row));
+      if (layers) figure.append(legend(row));
     } else {
       figure.append(element("p", "jx-full", data.texts[row]));
       const length = data.lengths?.[row];

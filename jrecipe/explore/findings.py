@@ -238,7 +238,8 @@ def _drawn(survey: Survey, title: str, places: np.ndarray) -> tuple[Figure, ...]
     shown = some.shown()
     captions = [_caption(some, i) for i in range(len(some))]
     if isinstance(shown, np.ndarray):
-        return (Pictures(title=title, images=shown, captions=captions),)
+        marked = some.annotations()
+        return (Pictures(title=title, images=shown, captions=captions, annotations=marked),)
     cut = [text if len(text) <= _CUT else text[:_CUT] + " ..." for text in shown]
     rows = list(zip(captions, cut, strict=True))
     return (Table(title=title, columns=("example", "input"), rows=rows),)

@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
+from jrecipe.checks.annotations import Reading, read_annotations
 from jrecipe.checks.examples import decoded
 from jrecipe.data.picture_file import PictureFile
 from jrecipe.explore.data import Data
+from jrecipe.figures import Annotations
 from jrecipe.task import spread
 from jrecipe.types import PyTree, Source, TaskError
 
@@ -36,6 +38,8 @@ class Gathered:
       texts: the n texts as they were stored, None if inputs are no texts.
       files: the n files, None if inputs were no picture files.
       notes: what was left out, in sentences.
+      covered: shares of height and width that `pictures` have of those that were thinned.
+      reading: how targets mark the pictures, None if inputs are no pictures.
     """
 
     data: Data
@@ -47,6 +51,8 @@ class Gathered:
     texts: tuple[str, ...] | None = None
     files: tuple[PictureFile, ...] | None = None
     notes: tuple[str, ...] = ()
+    covered: tuple[float, float] = (1.0, 1.0)
+    reading: Reading | None = None
 
     def __len__(self) -> int:
         return len(self.split)
@@ -72,6 +78,17 @@ class Gathered:
             return self.pictures[places].astype(np.float32) / 255
         shown = decoded(self.data, jax.tree.map(lambda x: x[places], self.inputs))
         return [str(text) for text in shown]
+
+    def annotate(self, places: np.ndarray) -> Annotations | None:
+        """Returns what is marked on the pictures of examples, None if nothing can be.
+
+        Args:
+          places: int[k], numbers among all rows.
+        """
+        if self.reading is None:
+            return None
+        some = jax.tree.map(lambda x: x[places], (self.inputs, self.targets))
+        return self.reading.annotations(*some, covered=self.covered, finest=_SIDE)
 
 
 def gather(data: Data, *, most: int = BYTES) -> Gathered:
@@ -106,16 +123,21 @@ def gather(data: Data, *, most: int = BYTES) -> Gathered:
     inputs = jax.tree.map(lambda *x: np.concatenate(x), *(part[2] for part in parts))
     targets = jax.tree.map(lambda *x: np.concatenate(x), *(part[3] for part in parts))
     rows_of = {name: rows for name, rows, *_ in parts}
+    pictures, covered, reading = _pictures(data, inputs, targets)
+    if reading is not None and reading.note:
+        notes.append(reading.note)
     return Gathered(
         data=data,
         split=np.concatenate([np.full(len(rows), name) for name, rows, *_ in parts]),
         row=np.concatenate([rows for _, rows, *_ in parts]),
         inputs=inputs,
         targets=targets,
-        pictures=_pictures(data, inputs),
+        pictures=pictures,
         texts=_beside(data, "texts", data.texts, rows_of),
         files=_beside(data, "files", data.files, rows_of),
         notes=tuple(notes),
+        covered=covered,
+        reading=reading,
     )
 
 
@@ -155,23 +177,34 @@ def _alike(first: PyTree, inputs: PyTree) -> bool:
     ]
 
 
-def _pictures(data: Data, inputs: PyTree) -> np.ndarray | None:
-    """Decodes all inputs in parts and keeps them as bytes, thinned to sides of 64 at the most."""
+def _pictures(
+    data: Data, inputs: PyTree, targets: PyTree
+) -> tuple[np.ndarray | None, tuple[float, float], Reading | None]:
+    """Decodes all inputs in parts and keeps them as bytes, thinned to sides of 64 at the most.
+
+    Returns also which shares of height and width are left, and how targets mark the pictures.
+    """
+    nothing = None, (1.0, 1.0), None
     count = len(jax.tree.leaves(inputs)[0])
     # One range for all, where pictures are stretched to what occurs.
     few = decoded(data, jax.tree.map(lambda x: x[spread(count, 256)], inputs))
     if not isinstance(few, np.ndarray) or few.ndim not in (3, 4):
-        return None
+        return nothing
     if few.ndim == 4 and few.shape[3] not in (1, 3):
-        return None
-    step = -(-max(few.shape[1:3]) // _SIDE)
+        return nothing
+    high, wide = few.shape[1:3]
+    step = -(-max(high, wide) // _SIDE)
     parts = []
     for start in range(0, count, _CHUNK):
         some = jax.tree.map(lambda x, s=start: x[s : s + _CHUNK], inputs)
         shown = np.asarray(decoded(data, some), np.float32)
         shown = shown[..., None] if shown.ndim == 3 else shown
         parts.append(np.rint(_thinned(shown, step) * 255).astype(np.uint8))
-    return np.concatenate(parts)
+    return (
+        np.concatenate(parts),
+        (high // step * step / high, wide // step * step / wide),
+        read_annotations(inputs, targets, (high, wide), data.class_names),
+    )
 
 
 def _thinned(pictures: np.ndarray, step: int) -> np.ndarray:

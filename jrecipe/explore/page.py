@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -15,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from jrecipe.draw.annotations import Kinds, overlay
+from jrecipe.draw.style import MARKS
 from jrecipe.draw.text import printable
 from jrecipe.explore.examples import Column, Examples
 from jrecipe.types import TaskError
@@ -23,6 +26,7 @@ LONGEST_TEXT = 2000  # characters of a text, less where many texts would not fit
 LONGEST_WORD = 300  # characters of a value of a column, of a name and of a note
 LARGEST_SIDE = 256  # pixels of the longer side of a picture, less where many would not fit
 _SHEET_SIDE = 512  # pixels; a sheet is decoded as a whole, for a row that is in sight
+_LAYERS = 256  # pictures whose annotations are unpacked together
 _MEASURED = 512  # examples whose size decides how all of them are kept
 _SAFE = 2**53  # whole numbers from here on are no longer exact in a browser
 
@@ -53,7 +57,8 @@ def render(
     Args:
       examples: what to show.
       rows: at most so many examples; a larger set is sampled uniformly without replacement.
-      megabytes: at most so much for pictures, or for texts, as they are written in the page.
+      megabytes: at most so much for pictures and what is marked on them, or for texts, as they are
+        written in the page.
       seed: of the sample.
 
     Raises:
@@ -79,6 +84,7 @@ def fragment(
         "columns": [_coded(column) for column in columns],
         "places": held.examples.places.tolist(),
         "picture": held.picture,
+        "marks": held.marks,
         "texts": held.texts,
         "lengths": held.lengths,
     }
@@ -91,10 +97,11 @@ def fragment(
         notes=notes,
         told=_json(told),
         sheets=held.sheets,
+        layers=held.layers,
     )
     scripts = (_table_script(), _own("explorer.js"))
     return Fragment(
-        style=_table_style() + _own("explorer.css"),
+        style=_table_style() + _own("explorer.css") + MARKS,
         body=body,
         scripts=scripts,
         hashes=tuple(_hash(script) for script in scripts),
@@ -109,6 +116,8 @@ class _Held:
     notes: tuple[str, ...]
     picture: dict[str, int | str] | None = None
     sheets: tuple[str, ...] = ()
+    marks: dict[str, Any] | None = None
+    layers: tuple[str, ...] = ()
     texts: list[str] | None = None
     lengths: dict[int, int] | None = None
 
@@ -202,15 +211,18 @@ def _ways(side: int) -> Sequence[_Way]:
 def _held_pictures(examples: Examples, drawn: np.ndarray, count: int, budget: float) -> _Held:
     some = drawn[: min(count, _MEASURED)]
     shape = np.asarray(examples.view(examples.places[some[:1]])).shape[1:3]
+    layers, _ = _layers(examples.take(some))
+    marked = sum(map(len, layers))
     for way in _ways(max(shape)):
         sheets, _ = _sheets(examples.take(some), way)
-        fits = min(count, int(budget * len(some) / sum(map(len, sheets))))
+        fits = min(count, int(budget * len(some) / (sum(map(len, sheets)) + marked)))
         if fits == count:
             break
     while True:
         held, notes = _sampled(examples, drawn, count, max(1, fits), budget, "pictures")
         sheets, picture = _sheets(held, way)
-        size = sum(map(len, sheets))
+        layers, marks = _layers(held)
+        size = sum(map(len, sheets)) + sum(map(len, layers))
         if size <= budget or fits <= 1:
             break
         fits = int(fits * budget / size * 0.98)
@@ -219,7 +231,33 @@ def _held_pictures(examples: Examples, drawn: np.ndarray, count: int, budget: fl
         notes += (f"Pictures are shown at {height}x{width} pixels, of {shape[0]}x{shape[1]}.",)
     if way.quality is not None:
         notes += (f"Pictures are compressed with loss (WebP, quality {way.quality} of 100).",)
-    return _Held(held, notes, picture=picture, sheets=sheets)
+    return _Held(held, notes, picture=picture, sheets=sheets, marks=marks, layers=layers)
+
+
+def _layers(examples: Examples) -> tuple[tuple[str, ...], dict[str, Any] | None]:
+    """Returns what lies upon the pictures, and how to find and to colour it; None for nothing.
+
+    The first are deflated JSON in base64, of `each` pictures a list with the layer as HTML and the
+    numbers of its kinds, or with 0.
+    """
+    packed: list[str] = []
+    kinds, any_drawn = Kinds(), False
+    for start in range(0, len(examples), _LAYERS):
+        given = examples.annotate(examples.places[start : start + _LAYERS])
+        if given is None:
+            return (), None
+        kinds.add(given.names)
+        layers: list[Any] = []
+        for marks in given.marks:
+            drawn = overlay(marks, kinds)
+            numbers = sorted(kinds.number(name) for name in marks.names if name)
+            layers.append([drawn, numbers] if drawn else 0)
+        any_drawn |= any(layers)
+        packed.append(base64.b64encode(zlib.compress(_json(layers).encode(), 9)).decode("ascii"))
+    if not any_drawn:
+        return (), None
+    coloured = [[_short(name), kinds.colour(name)] for name in kinds.names]
+    return tuple(packed), {"each": _LAYERS, "kinds": coloured}
 
 
 def _sheets(examples: Examples, way: _Way) -> tuple[tuple[str, ...], dict[str, Any]]:

@@ -97,6 +97,7 @@ def survey(
         view=gathered.view,
         places=np.arange(len(gathered)),
         notes=gathered.notes,
+        annotate=gathered.annotate,
     )
     trivial = tuple(column for column in (place, *own, *plain) if not column.input)
     return Survey(gathered, copies, probed, suspects, trivial, examples)
