@@ -113,6 +113,7 @@ def test_evaluation_is_the_mean_over_every_example(trained):
         trained.evaluate("test")
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_result_and_another_seed_another(trained):
     again = jr.fit(trained.task, STEPS, eval_every=10, progress=False)
     assert_identical(again.state, trained.state)
@@ -121,6 +122,7 @@ def test_one_seed_gives_one_result_and_another_seed_another(trained):
     assert other.history["loss"][0] != trained.history["loss"][0]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_that_resumes_equals_one_that_was_not(trained, tmp_path):
     jr.fit(trained.task, 20, eval_every=10, out=tmp_path / "run", progress=False)
     whole = jr.fit(
@@ -146,6 +148,7 @@ def test_checks_judge_it(trained):
     assert not failed
 
 
+@pytest.mark.slow
 def test_all_four_agree_to_rounding_when_given_equal_weights():
     weights = jax.tree.leaves(plain().init(jax.random.key(3), jnp.zeros((1, FEATURES)))[0])
 

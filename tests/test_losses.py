@@ -138,6 +138,7 @@ def drawn(case: Case, seed: int, scale: float = 2.0):
     return (rng.normal(size=(B, *case.shape)) * scale).astype(np.float32), targets
 
 
+@pytest.mark.thin(10)
 @each_loss
 @given(seed=seeds)
 def test_every_loss_gives_one_float32_per_example_and_equals_float64(case, seed):
@@ -161,6 +162,7 @@ def test_half_precision_outputs_are_scored_in_float32(case):
     np.testing.assert_array_equal(value, exact)
 
 
+@pytest.mark.thin(10)
 @each_loss
 @pytest.mark.parametrize("size", [1e4, -1e4])
 def test_gradients_stay_finite_far_out(case, size):
@@ -171,6 +173,7 @@ def test_gradients_stay_finite_far_out(case, size):
     assert np.isfinite(grad).all()
 
 
+@pytest.mark.thin(6)
 @each_loss
 def test_the_loss_of_an_example_depends_on_that_example_only(case):
     outputs, targets = drawn(case, 2)
@@ -304,6 +307,7 @@ def test_soft_binary_labels_have_a_floor():
     assert losses.l2().floor(targets, ()) == 0.0
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("name", ["softmax", "softmax-smooth", "sigmoid", "multilabel", "l2"])
 @given(seed=seeds, scale=scales)
 def test_spread_cost_is_the_excess_of_outputs_that_know_nothing(name, seed, scale):
@@ -348,6 +352,7 @@ def _token_grad(pad):
     return jax.jit(jax.grad(lambda outputs, targets: loss(outputs, targets)[0].sum()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pad", [-100, 0, 99])
 @given(seed=seeds)
 def test_padding_does_not_change_a_token_loss(pad, seed):
@@ -366,6 +371,7 @@ def test_padding_does_not_change_a_token_loss(pad, seed):
     assert not np.asarray(grad)[:, T:].any()
 
 
+@pytest.mark.slow
 def test_a_row_of_padding_is_finite_and_weighs_nothing():
     loss = losses.token_cross_entropy(pad=-100)
     value, weight = loss(jnp.full((1, 3, 4), 1e4), jnp.full((1, 3), -100))

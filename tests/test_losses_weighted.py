@@ -59,6 +59,7 @@ def test_outputs_need_an_example_axis():
         losses.weighted(lambda o, t: t, jnp.float32(1.0), Y)
 
 
+@pytest.mark.slow
 @given(seed=seeds, padding=st.integers(1, 3), bad=st.sampled_from((np.nan, np.inf, 1e30)))
 def test_padding_never_reaches_the_mean(seed, padding, bad):
     rng = generator(seed)

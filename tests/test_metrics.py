@@ -53,6 +53,7 @@ METRICS = {
 each_metric = pytest.mark.parametrize("name", METRICS)
 
 
+@pytest.mark.thin(4)
 @each_metric
 @given(seed=seeds)
 def test_every_metric_equals_numpy(name, seed):
@@ -65,6 +66,7 @@ def test_every_metric_equals_numpy(name, seed):
     np.testing.assert_allclose(losses.weighted_mean(value, weight), mean, rtol=1e-5)
 
 
+@pytest.mark.thin(2)
 @each_metric
 @given(seed=seeds)
 def test_perfect_outputs_score_best(name, seed):

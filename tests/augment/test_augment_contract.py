@@ -32,6 +32,7 @@ def layout(batch: jr.Batch) -> object:
     return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), batch)
 
 
+@pytest.mark.thin(18)
 @pytest.mark.parametrize("name", cases(ALL))
 @settings(max_examples=3)
 @given(key=keys, seed=seeds)
@@ -55,6 +56,7 @@ def test_layout_range_and_weights_stay_and_nothing_is_compiled_again(name, key, 
     assert traces[name] == 1
 
 
+@pytest.mark.thin(18)
 @pytest.mark.parametrize("name", cases(ALL))
 def test_every_example_and_every_key_has_a_draw_of_its_own(name):
     given = batch_for(name, 0)
@@ -100,6 +102,7 @@ def test_augmentations_vmap_over_keys_and_run_in_a_scan():
     np.testing.assert_allclose(scanned[1], alone, atol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_half_precision_pictures_stay_so():
     batch = jax.tree.map(lambda leaf: leaf, scenes(0))
     batch = batch._replace(inputs={"image": batch.inputs["image"].astype(jnp.bfloat16)})

@@ -204,6 +204,7 @@ BAD_BATCHES = {
 }
 
 
+@pytest.mark.thin(26)
 @pytest.mark.parametrize("name", BAD_BATCHES)
 def test_batches_that_do_not_fit(name):
     augment, inputs, targets, message = BAD_BATCHES[name]
@@ -246,6 +247,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("name", CHANGES)
 def test_an_augmentation_that_changes_the_layout_is_caught(name, jit):
@@ -256,6 +258,7 @@ def test_an_augmentation_that_changes_the_layout_is_caught(name, jit):
             (jax.jit(wrapped) if jit else wrapped)(KEY, batch)
 
 
+@pytest.mark.exhaustive
 def test_checked_lets_the_lawful_pass():
     soft = A.checked(A.mixup(classes=5), soft_targets=True)
     batch = labelled(0)._replace(targets=jnp.arange(B) % 5)

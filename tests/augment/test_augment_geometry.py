@@ -17,11 +17,13 @@ from jrecipe.augment import perspective, warping
 from jrecipe.testing import assert_equivariant
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("name", cases(MOVING))
 def test_targets_move_as_the_picture_of_them(name):
     assert_equivariant(jax.jit(MOVING[name]), seed=1)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("mode", ["edge", "reflect"])
 def test_targets_move_as_the_picture_of_them_whatever_lies_outside(mode):
     assert_equivariant(jax.jit(A.random_affine(45, translate=0.2, mode=mode)))
@@ -46,6 +48,7 @@ IDENTITIES = {
 _STILL = {name: jax.jit(augment) for name, augment in IDENTITIES.items()}
 
 
+@pytest.mark.thin(7)
 @pytest.mark.parametrize("name", IDENTITIES)
 @settings(max_examples=3)
 @given(key=keys, seed=seeds)
@@ -177,6 +180,7 @@ def test_masks_take_the_nearest_pixel_and_reflections_repeat():
         assert WARP(tall, down).targets["mask"].ravel().tolist() == [1, 2, 3, 4]
 
 
+@pytest.mark.exhaustive
 def test_moves_are_as_far_as_asked_and_reach_there():
     still = jr.Batch(
         jnp.zeros((2000, 4, 4, 1)), {"keypoints": jnp.full((2000, 1, 2), 3.0)}, jnp.ones(2000)

@@ -35,6 +35,7 @@ def batches(draw, b: int = 8):
     return jr.Batch(jnp.asarray(pictures.astype(dtype)), targets, jnp.ones(b))
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("name", AUGMENTS)
 @given(key=keys, batch=batches())
 def test_every_augmentation_keeps_its_contract(name, key, batch):
@@ -44,6 +45,7 @@ def test_every_augmentation_keeps_its_contract(name, key, batch):
     assert set(np.unique(out.inputs)) <= set(np.unique(batch.inputs))  # pixels move, no more
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("name", AUGMENTS)
 def test_without_jit_it_is_the_same_and_what_does_not_change_is_not_copied(name):
     batch = jr.Batch(
@@ -56,6 +58,7 @@ def test_without_jit_it_is_the_same_and_what_does_not_change_is_not_copied(name)
     assert out.weights is batch.weights
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("name", ["flip", "translate", "compose"])
 def test_every_example_and_every_key_has_a_draw_of_its_own(name):
     one = generator(0).normal(size=(1, 5, 6, 1)).astype(np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from strategies import keys
 
@@ -39,6 +40,7 @@ def scene() -> jr.Batch:
     )
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=5)
 @given(key=keys)
 def test_what_is_put_in_is_told_everywhere(key):

@@ -71,6 +71,7 @@ def test_the_table_of_rectangles_is_a_law_within_its_range(h, w, low, wide, most
     assert below[-1] == 1
 
 
+@pytest.mark.exhaustive
 def test_erasing_happens_as_often_as_asked_with_the_value_asked():
     x = pictures(0)[:1].repeat(2000, axis=0)[:, :8, :8]
     batch = jr.Batch(jnp.asarray(x), jnp.zeros(2000), jnp.ones(2000))
@@ -200,6 +201,7 @@ STILL = {
 }
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=5)
 @given(key=keys, seed=seeds)
 def test_mixed_targets_sum_to_1_and_follow_the_pictures(key, seed):
@@ -234,6 +236,7 @@ def test_a_share_of_1_changes_nothing(name, key, seed):
     np.testing.assert_array_equal(out.targets, batch.targets)
 
 
+@pytest.mark.exhaustive
 def test_mixing_draws_shares_from_beta_and_never_from_padding():
     n = 2000
     batch = jr.Batch(
@@ -253,6 +256,7 @@ def test_mixing_draws_shares_from_beta_and_never_from_padding():
     assert abs(((mixed > 0.4) & (mixed < 0.6)).mean() - 0.128) < 0.05
 
 
+@pytest.mark.exhaustive
 def test_cutmix_cuts_masks_and_mixup_blends_float_masks():
     x = jnp.asarray(pictures(0))
     mask = jnp.round(x[..., :1] * 3).astype(jnp.int32)
@@ -283,6 +287,7 @@ def test_a_task_with_mixup_trains_and_its_loss_is_that_of_the_mixture():
     assert np.isfinite(jr.fit(task, 3, progress=False).history["loss"]).all()
 
 
+@pytest.mark.exhaustive
 def test_posterize_and_solarize_do_what_they_are_called():
     from jrecipe.augment.rand_augment import _colour
 

@@ -38,6 +38,7 @@ def text(seed: int) -> jr.Batch:
     return jax.tree.map(jnp.asarray, batch)
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("name", AUGMENTS)
 @settings(max_examples=8)
 @given(key=keys, seed=seeds)
@@ -74,6 +75,7 @@ def test_padding_special_ids_and_what_belongs_to_tokens(name, key, seed):
     assert (labels[new == PAD] == -100).all()
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("name", AUGMENTS)
 def test_every_example_and_key_draws_for_itself(name):
     batch = jax.tree.map(lambda leaf: jnp.repeat(leaf[3:4], B, axis=0), text(3))
@@ -99,6 +101,7 @@ def test_a_chance_of_0_changes_nothing_and_of_1_leaves_one_token():
     assert set((np.asarray(left) != PAD).sum(axis=1)) == {3}  # first, one, last
 
 
+@pytest.mark.exhaustive
 def test_tokens_go_and_spans_last_as_often_as_asked():
     tokens = jnp.full((400, 60), 7)
     batch = jr.Batch(tokens, None, None)

@@ -141,6 +141,7 @@ def lines_of(*functions):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", TRAINERS, ids=lambda f: f.__name__)
 def test_a_broken_trainer_becomes_findings(broken):
     task = foreign(small())
@@ -156,6 +157,7 @@ def test_a_broken_trainer_becomes_findings(broken):
         assert "the user's own mistake" in raised[0].finding
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OWN)
 def test_a_broken_task_becomes_findings(name):
     report = jr.check(OWN[name]())

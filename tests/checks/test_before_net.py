@@ -91,6 +91,7 @@ HEALTHY = {
 }
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("name", HEALTHY)
 def test_healthy_inputs_are_silent(name):
     findings = check(check_before_net, HEALTHY[name])

@@ -67,6 +67,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_decay_is_seen_in_whatever_optimiser_it_hides(name):
     tx, dominates = OPTIMIZERS[name]
@@ -160,6 +161,7 @@ RAW = {
 }
 
 
+@pytest.mark.thin(5)
 @pytest.mark.parametrize("name", RAW)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_loss_of_ones_own_is_recognised_with_its_scale(name, seed):

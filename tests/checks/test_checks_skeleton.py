@@ -56,11 +56,13 @@ def assert_caught(name: str, seed: int, *, alone: bool = False) -> None:
     assert found[item].remedy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK_HEALTHY)
 def test_healthy_programs_raise_no_alarm(name):
     assert_silent(name, 0)
 
 
+@pytest.mark.thin(12)
 @pytest.mark.parametrize("name", QUICK_FAULTS)
 def test_planted_faults_are_named(name):
     assert_caught(name, 0, alone=True)
@@ -101,6 +103,7 @@ def test_findings_repeat_and_do_not_depend_on_the_order_of_the_checks():
     jax.tree.map(np.testing.assert_array_equal, before, after)
 
 
+@pytest.mark.slow
 def test_training_cut_short_by_its_budget_is_not_blamed_on_the_task(monkeypatch):
     monkeypatch.setattr("jrecipe.checks.context._EFFORT", {"quick": (300, 0.0), "full": (300, 0.0)})
     task = programs.foreign(programs.classify(0), rate=1e-4)
@@ -163,6 +166,7 @@ def test_a_suspect_is_from_the_documented_list():
     assert Finding(item="B4", check="x", verdict=Verdict.WARNED, finding="y").ok
 
 
+@pytest.mark.slow
 def test_the_arms_see_what_their_names_say():
     task = programs.classify(0, optimizer=optax.sgd(0.05))
     arms = Context(task).controls.arms

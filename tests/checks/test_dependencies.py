@@ -50,6 +50,7 @@ def test_six_passes_decide_32_examples_and_two_values_take_seven():
     assert len(schedule(32, 2)) == 7
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(
     ("subject", "passes"),
     [
@@ -160,6 +161,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_mixture_is_caught(name):
     subject, cause, where = FAULTS[name]
@@ -182,6 +184,7 @@ HEALTHY = {
 }
 
 
+@pytest.mark.thin(5)
 @pytest.mark.parametrize("name", HEALTHY)
 def test_healthy_programs_are_silent(name):
     findings = check(check_dependencies, HEALTHY[name])
@@ -204,6 +207,7 @@ def test_noisy_evaluation_is_not_blamed_on_inputs():
     assert findings[0].verdict is Verdict.SKIPPED
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize(
     ("see", "shift", "verdict", "where"),
     [

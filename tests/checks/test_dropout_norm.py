@@ -151,6 +151,7 @@ HEALTHY = {
 }
 
 
+@pytest.mark.thin(9)
 @pytest.mark.parametrize("name", BROKEN)
 def test_dropout_before_normalisation_is_warned_of_with_its_ratio(name):
     model, where, least = BROKEN[name]
@@ -162,6 +163,7 @@ def test_dropout_before_normalisation_is_warned_of_with_its_ratio(name):
     assert f"{found.evidence['variance_ratio']:.2f} times the variance" in found.finding
 
 
+@pytest.mark.thin(8)
 @pytest.mark.parametrize("name", HEALTHY)
 def test_healthy_networks_are_silent(name):
     (found,) = check(check_dropout_norm, task(HEALTHY[name]))

@@ -37,6 +37,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.thin(5)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_named(name):
     subject, cause = FAULTS[name]
@@ -44,6 +45,7 @@ def test_a_planted_fault_is_named(name):
     assert (findings[0].verdict, first_cause(findings)) == (Verdict.FAILED, cause)
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize(
     "subject",
     [

@@ -23,6 +23,7 @@ def often(monkeypatch):
     monkeypatch.setattr("jrecipe.train.monitor.SHARE", 1e9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("least", "steps"), [(0.0, [0, 120]), (1e9, [0, 120, 240, 360])])
 def test_looking_keeps_to_its_share_of_the_time(monkeypatch, least, steps):
     monkeypatch.setattr("jrecipe.train.monitor.SHARE", 0.0)
@@ -162,6 +163,7 @@ def test_a_schedule_in_epochs_is_seen_in_the_run(often):
     assert finding.suspects[0].cause == "schedule-ends-early"
 
 
+@pytest.mark.slow
 def test_a_foreign_run_is_judged_by_what_can_be_seen(often):
     result = jr.fit(programs.foreign(programs.classify(0)), 200, monitor=True)
     assert result.monitor.looks[-1].grads == {}

@@ -44,6 +44,7 @@ class NoisySource:
         return (x[rows] + noise(x[rows].shape) if self.noisy else x[rows]), y[rows]
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize(
     ("subject", "component"),
     [
@@ -59,6 +60,7 @@ def test_hidden_randomness_is_found_and_placed(subject, component):
     assert findings[0].suspects[0].component == component
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize(
     "subject",
     [

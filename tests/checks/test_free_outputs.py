@@ -28,6 +28,7 @@ def twice(outputs, targets):
     return optax.softmax_cross_entropy_with_integer_labels(jax.nn.softmax(outputs), targets)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 99), amount=st.sampled_from([0.05, 0.2, 0.4]))
 def test_smoothed_labels_have_the_floor_that_theory_gives(seed, amount):
     rng = np.random.default_rng(seed)

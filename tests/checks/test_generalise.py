@@ -69,6 +69,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.thin(6)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_named(name):
     subject, cause, where = FAULTS[name]

@@ -216,11 +216,13 @@ def gradients(subject: jr.Task, seed: int = 0) -> Finding:
     return judge_gradients(measure_gradients(Context(subject, seed)), [("Dense_0/kernel", 1.0)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEALTHY)
 def test_parameters_that_learn_are_silent(name):
     assert gradients(HEALTHY[name]()).verdict is Verdict.PASSED
 
 
+@pytest.mark.thin(15)
 @pytest.mark.parametrize("name", FAULTS)
 def test_parameters_without_a_gradient_are_named(name):
     build, cause, where = FAULTS[name]
@@ -229,6 +231,7 @@ def test_parameters_without_a_gradient_are_named(name):
     assert suspect.component == ("loss" if "loss" in name or "root" in name else suspect.component)
 
 
+@pytest.mark.slow
 def test_units_born_dead_or_equal_are_found():
     half = lambda key, shape, dtype: jnp.where(jnp.arange(16) < 15, -50.0, 0.0).astype(dtype)  # noqa: E731
     dead = judge_born_dead(measure_born_dead(Context(programs.task(Net(bias=half)))))

@@ -57,6 +57,7 @@ def look(**options) -> jr.checks.inside.Inside:
     return jr.look_inside(small(model=Stack(**options), val=pictures(200, 2)))
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_network():
     task = small(model=Stack())
     inside = jr.look_inside(task, seed=3)
@@ -91,6 +92,7 @@ def test_the_numbers_are_those_of_the_network():
     assert np.isnan(inside.gradients["layer0/bias"])  # still all 0
 
 
+@pytest.mark.slow
 def test_a_bias_is_part_of_what_a_layer_makes():
     biased = small(model=Stack(activation="silu", bias=5.0, gain=0.0, depth=2, at=1))
     layer = jr.look_inside(biased).layers[1]
@@ -122,6 +124,7 @@ REPAIRED = {
 }
 
 
+@pytest.mark.thin(5)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_named_with_its_layer(name):
     options, path, cause = FAULTS[name]
@@ -135,6 +138,7 @@ def test_a_planted_fault_is_named_with_its_layer(name):
     assert path.removesuffix("/kernel") in marked[0]
 
 
+@pytest.mark.thin(5)
 @pytest.mark.parametrize("name", REPAIRED)
 def test_its_repaired_twin_is_left_alone(name):
     finding = look(**REPAIRED[name]).complaints()
@@ -184,6 +188,7 @@ def test_a_gate_may_be_open_for_all():
     assert inside.complaints().verdict is Verdict.PASSED
 
 
+@pytest.mark.slow
 def test_a_network_of_any_kind_is_looked_into():
     class Net(nnx.Module):
         def __init__(self, rngs):
@@ -242,6 +247,7 @@ def test_layers_in_a_loop_are_counted():
     assert any("inside a loop" in note for note in inside.notes)
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(
     ("what", "options", "said"),
     [
@@ -255,6 +261,7 @@ def test_bad_arguments_are_refused(what, options, said):
         jr.look_inside(small() if what is None else what, **options)
 
 
+@pytest.mark.slow
 def test_two_programs_are_compiled(monkeypatch):
     made = []
 
@@ -311,6 +318,7 @@ def test_the_report_of_a_run_has_a_chapter():
     assert [section.title for section in silent.sections] == ["Training"]
 
 
+@pytest.mark.slow
 def test_normalisation_is_no_layer_and_residual_branches_meet_in_one():
     class Residual(nn.Module):
         @nn.compact
@@ -460,6 +468,7 @@ class Flat(nn.Module):
         return nn.Dense(CLASSES, name="dense")(x.reshape(len(x), -1))
 
 
+@pytest.mark.thin(5)
 @pytest.mark.parametrize(
     ("model", "shape", "images"),
     [
@@ -479,6 +488,7 @@ def test_filters_of_the_first_layer_are_pictures(model, shape, images):
     assert len(gallery.images) == images[0]
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     ("model", "shape", "said"),
     [

@@ -93,6 +93,7 @@ QUIET = (
 )
 
 
+@pytest.mark.thin(9)
 @pytest.mark.parametrize("name", QUIET)
 def test_healthy_programs_stay_silent(name):
     assert alarms(programs.HEALTHY[name](2)) == []

@@ -243,6 +243,7 @@ FAULTS: dict[str, tuple[Callable[[], jr.Task], tuple[str, str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEALTHY)
 def test_healthy_layers_are_silent(name):
     assert says(HEALTHY[name]()) == ("", "")

@@ -25,6 +25,7 @@ def apply(params, state, inputs, *, key=None, train=False):
     return jnp.maximum(inputs @ params["first"], 0) @ params["last"], state
 
 
+@pytest.mark.thin(8)
 @pytest.mark.parametrize("seed", range(8))
 def test_one_draw_of_a_random_head_may_fit_the_labels_by_chance(seed):
     """Examples of a class look alike, so chance fits or misfits all of them at once."""
@@ -38,6 +39,7 @@ def own_loss(outputs, targets):
     return -((1 - jnp.exp(logp)) ** 2) * logp
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("seed", range(4))
 def test_chance_is_no_leak_for_a_loss_of_ones_own_either(seed):
     wide = jr.Model(lambda key, x: jax.tree.map(lambda p: 10 * p, init(key, x)), apply)
@@ -45,6 +47,7 @@ def test_chance_is_no_leak_for_a_loss_of_ones_own_either(seed):
     assert [f.verdict for f in findings] == [Verdict.PASSED], findings[0].finding
 
 
+@pytest.mark.slow
 def test_a_network_that_is_told_the_label_by_its_inputs_is_found_from_every_draw():
     x, y = digits()
     told = np.concatenate([x, 3 * np.eye(10, dtype=np.float32)[y]], axis=1)

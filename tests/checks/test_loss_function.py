@@ -272,18 +272,21 @@ HEALTHY: dict[str, Callable[[int], jr.Task]] = {
 }
 
 
+@pytest.mark.thin(20)
 @pytest.mark.parametrize("name", list(BROKEN))
 def test_broken_losses_are_caught_with_cause_and_place(name: str) -> None:
     make, expected = BROKEN[name]
     assert first(findings(make(0))) == expected
 
 
+@pytest.mark.thin(20)
 @pytest.mark.parametrize("name", list(HEALTHY))
 def test_sound_losses_stay_silent(name: str) -> None:
     found = findings(HEALTHY[name](1), seed=1)
     assert [f.verdict for f in found] == [Verdict.PASSED], found
 
 
+@pytest.mark.slow
 @settings(max_examples=2)
 @given(seed=st.integers(0, 1000), level=st.sampled_from([0.5, 2.0, 10.0]))
 def test_a_clip_is_found_at_any_level(seed: int, level: float) -> None:

@@ -119,6 +119,7 @@ SOUND: dict[str, tuple[Callable[[], jr.Task], Verdict]] = {
 }
 
 
+@pytest.mark.thin(8)
 @pytest.mark.parametrize("name", list(BROKEN))
 def test_broken_metrics_are_caught(name: str) -> None:
     make, where = BROKEN[name]
@@ -128,6 +129,7 @@ def test_broken_metrics_are_caught(name: str) -> None:
     assert (suspect.cause, suspect.component, suspect.where) == ("metric-wrong", "eval", where)
 
 
+@pytest.mark.thin(9)
 @pytest.mark.parametrize("name", list(SOUND))
 def test_sound_metrics_stay_silent(name: str) -> None:
     make, verdict = SOUND[name]

@@ -91,6 +91,7 @@ def test_classes_are_recognised(targets, expected):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("kind", ["classes", "numbers", "tokens"])
 def test_embedded_targets_have_product_one_with_themselves_and_zero_with_others(kind):
     rng = np.random.default_rng(3)

@@ -247,11 +247,13 @@ BROKEN: dict[str, tuple[Any, str, str, str]] = {
 }
 
 
+@pytest.mark.thin(25)
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_optimizer_is_left_alone(name: str) -> None:
     assert alarms(HEALTHY[name]()) == []
 
 
+@pytest.mark.thin(20)
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_optimizer_is_named_and_placed(name: str) -> None:
     tx, *expected = BROKEN[name]
@@ -326,6 +328,7 @@ def by_size(small: Any) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_on_tasks() -> None:
     healthy = check_optimizer(Context(programs.classify(0)))
     assert [one.verdict for one in healthy] == [Verdict.PASSED]
@@ -351,6 +354,7 @@ def test_a_mask_by_size_is_asked_again_with_the_real_shapes() -> None:
     assert responds_at_size(tx, params, grads, 4).tolist() == [False, True, False, True]
 
 
+@pytest.mark.slow
 def test_an_optimizer_that_holds_the_real_shapes() -> None:
     task = programs.regress(0, model=programs.Net(1, hidden=(8,)))
     start = Context(task).variables()[0]

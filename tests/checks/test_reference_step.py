@@ -166,6 +166,7 @@ def found(subject: jr.Task, seed: int = 0) -> Finding:
     return finding
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_named_with_its_place(name: str) -> None:
     make, cause, where = FAULTS[name]
@@ -175,12 +176,14 @@ def test_a_fault_is_named_with_its_place(name: str) -> None:
     assert finding.suspects[0].where.startswith(where)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_step_is_silent(name: str) -> None:
     finding = found(HEALTHY[name]())
     assert finding.verdict is Verdict.PASSED, finding.suspects
 
 
+@pytest.mark.slow
 @settings(max_examples=2)
 @given(seed=st.integers(0, 10_000))
 def test_the_declared_step_fits_for_any_seed(seed: int) -> None:

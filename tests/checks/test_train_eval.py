@@ -175,11 +175,13 @@ FAULTS: dict[str, tuple[Callable[[], jr.Task], str, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEALTHY)
 def test_modes_that_agree_are_silent(name):
     assert examined(HEALTHY[name]()).verdict is Verdict.PASSED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_modes_that_differ_are_named(name):
     build, cause, where = FAULTS[name]

@@ -39,6 +39,7 @@ def test_a_target_that_is_not_there(tmp_path, command, target, says):
     refused(tmp_path, command, target, says=says)
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("command", ["cook", "fit", "check"])
 def test_nan_in_the_inputs(tmp_path, command):
     x = np.ones((20, 3), np.float32)
@@ -115,6 +116,7 @@ def test_the_traceback_is_there_for_those_who_ask(tmp_path):
     assert result.err.splitlines()[-1].startswith("jrecipe: error: ")
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(
     ("args", "says"),
     [

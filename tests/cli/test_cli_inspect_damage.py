@@ -37,6 +37,7 @@ def findings(*args):
     return result.code, [finding for found in by_item.values() for finding in found]
 
 
+@pytest.mark.slow
 def test_damaged_lines_fail_with_their_places_and_the_other_checks_run(tmp_path):
     table(tmp_path / "t.csv", ["1,2,3,a", *ROWS, "1,2"])
     result = jrecipe("inspect", "t.csv", "--out", "looked")

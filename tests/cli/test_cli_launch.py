@@ -48,6 +48,7 @@ def test_what_cannot_work_is_said_before(command, said):
     assert len(done.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_to_join_needs_a_folder_and_others(tmp_path):
     assert "--join needs --out DIR" in jrecipe("fit", "digits", "--join").err
     done = finish(process("fit", "digits", "--join", "--out", "x", cwd=tmp_path))

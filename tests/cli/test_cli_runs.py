@@ -172,6 +172,7 @@ def restored(run: Path, folder: str):
     return load_checkpoint(run / folder, state).params
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_loss_that_blows_up_is_a_failure(tmp_path):
     table = write_numbers(tmp_path / "t.csv")

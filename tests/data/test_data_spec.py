@@ -62,6 +62,7 @@ def test_paths_without_data_are_refused(tmp_path):
         data.load(tmp_path / "readme.md")
 
 
+@pytest.mark.exhaustive
 def test_importing_the_package_loads_nothing_heavy():
     import subprocess
     import sys

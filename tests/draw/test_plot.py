@@ -75,6 +75,7 @@ def test_bars_of_any_numbers_and_names_are_drawn(values, low):
     ElementTree.fromstring(svg(figure).encode())
 
 
+@pytest.mark.thin(14)
 @pytest.mark.parametrize("shape", [(0, 0), (1, 1), (2, 3), (14, 14), (3, 40), (50, 50), (70, 2)])
 @pytest.mark.parametrize("fill", [0.0, 1.0, NAN, "random"])
 def test_matrices_of_any_shape_are_drawn(shape, fill):

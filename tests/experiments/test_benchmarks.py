@@ -132,6 +132,7 @@ def test_the_first_point_of_each_axis_can_be_measured(axis):
     assert growth.measure_apart(axis, growth.AXES[axis].values[0], 0.01).seconds > 0
 
 
+@pytest.mark.exhaustive
 def test_pictures_are_drawn_from_what_was_saved(tmp_path, monkeypatch):
     ratios, grown = tmp_path / "ratios.json", tmp_path / "growth.json"
     contest.save(ratios, "a contest", contest.ratios(SECONDS, "ours"), {"theirs": 1.5})

@@ -123,6 +123,7 @@ def test_six_views_are_weighed_as_published():
     assert np.abs(got - np.asarray(logits_of(jnp.asarray(x)))).max() > 0.1  # not one view
 
 
+@pytest.mark.exhaustive
 def test_accuracy_counts_each_picture_once():
     x, y = jnp.asarray(pictures(10)), jnp.asarray(np.arange(10) % 4)
     logits_of = lambda x: x.reshape(len(x), -1)[:, :4].astype(jnp.float32)  # noqa: E731
@@ -133,6 +134,7 @@ def test_accuracy_counts_each_picture_once():
         np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("channels", [(3, 7), (4, 4), (6, 2)])
 def test_dirac_passes_channels_through(channels):
     inputs, outputs = channels

@@ -45,6 +45,7 @@ def test_peak_is_that_of_one_of_the_sizes():
     assert size in (16, 32)
 
 
+@pytest.mark.exhaustive
 def test_torch_has_as_many_parameters():
     pytest.importorskip("torch")
     for entry in share.entries(smoke=True).values():
@@ -68,6 +69,7 @@ def test_smoke_run_ends_well():
     assert "| BERT-base | jrecipe |" in done.stdout
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(jax.default_backend() == "gpu", reason="there is a GPU")
 def test_without_a_gpu_nothing_is_measured():
     done = script()

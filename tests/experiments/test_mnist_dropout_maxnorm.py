@@ -72,6 +72,7 @@ def test_the_network_is_the_classic_one(splits):
     assert kernels == [(784, 128), (128, 128), (128, 1)]
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("arm", experiment.ARMS, ids=lambda arm: arm.name)
 def test_dropout_takes_a_fifth_of_the_inputs_and_half_of_the_hidden_units(arm):
     net, x = experiment.Net(arm.dropout), np.ones((64, 28, 28, 1), np.float32)

@@ -31,6 +31,7 @@ def fitted():
     return jr.fit(task, 200)
 
 
+@pytest.mark.slow
 def test_wrong_labels_are_inconsistent_and_cost_most(fitted):
     rows = predicted(fitted, ["val"])
     worst = rows.sort("loss", descending=True).head(5)
@@ -56,6 +57,7 @@ def test_splits_keep_their_rows(fitted):
     np.testing.assert_allclose(some["loss"], fitted.evaluate("val").values[3])
 
 
+@pytest.mark.slow
 def test_numbers_have_an_error():
     inputs, _ = blobs(200, classes=1)
     task = jr.Task(

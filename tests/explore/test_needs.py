@@ -81,6 +81,7 @@ def by_texture():
     return needs_of_pictures(textured(), LABELS, seed=0)
 
 
+@pytest.mark.slow
 def test_classes_told_by_colour_need_colour(by_colour):
     resolution, patches, averages, colour = by_colour
     assert scores(colour)["grey"] < 0.65
@@ -94,6 +95,7 @@ def test_classes_told_by_colour_need_colour(by_colour):
     )
 
 
+@pytest.mark.slow
 def test_classes_told_by_place_need_place_alone(by_place):
     resolution, patches, averages, colour = by_place
     assert colour.sentence.startswith("Colour is not needed")
@@ -135,6 +137,7 @@ def test_numbers_are_scored_by_r_squared():
     assert needs_figures([averages])[0].xlabel == "R² of a probe"
 
 
+@pytest.mark.slow
 def test_one_program_serves_all_changes_and_the_seed_repeats(monkeypatch):
     traced = []
     averaged = needs_patches._averaged
@@ -150,6 +153,7 @@ def test_one_program_serves_all_changes_and_the_seed_repeats(monkeypatch):
     assert any((a.scores != b.scores).any() for a, b in zip(first, other, strict=True))
 
 
+@pytest.mark.slow
 def test_ranges_do_not_matter(by_colour):
     scaled = np.clip(127 + 50 * coloured(), 0, 255).astype(np.uint8)
     found = needs_of_pictures(scaled, LABELS, seed=0)
@@ -157,6 +161,7 @@ def test_ranges_do_not_matter(by_colour):
     assert abs(found[-1].full - by_colour[-1].full) < 0.03
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("shape", [(4, 4), (5, 90), (31, 7)])
 def test_small_and_long_pictures_are_answered(shape):
     pictures = DRAWS.normal(size=(80, *shape)).astype(np.float32)

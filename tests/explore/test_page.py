@@ -56,6 +56,7 @@ def shown_pictures(page):
     return np.stack(found)
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("shape", [(8, 8), (6, 9, 1), (5, 7, 3), (30, 41)])
 def test_small_pictures_are_kept_exactly_and_in_order(shape):
     examples = pictures(250, shape)

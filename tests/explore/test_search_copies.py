@@ -41,6 +41,7 @@ def found_with(count, seed, disguise):
     return planted, {tuple(pair) for pair in pairs.tolist()}
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("name", DISGUISES)
 @pytest.mark.parametrize("count", [100, 1500])  # one leaf, and a forest
 def test_disguised_pictures_are_found_and_no_others(name, count):

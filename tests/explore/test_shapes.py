@@ -37,6 +37,7 @@ KINDS = {
 }
 
 
+@pytest.mark.thin(15)
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_kind_of_example(kind):
     inputs, targets = KINDS[kind]

@@ -104,6 +104,7 @@ class TestProbe:
 
 
 class TestSuspects:
+    @pytest.mark.slow
     @pytest.mark.parametrize("cleanlab", [False, True])
     def test_flipped_labels_stand_first_and_clean_ones_are_few(self, cleanlab):
         if cleanlab and importlib.util.find_spec("cleanlab") is None:
@@ -140,6 +141,7 @@ class TestSuspects:
 
 
 class TestTrivial:
+    @pytest.mark.slow
     def test_brightness_that_tells_the_class(self):
         pictures, labels = shapes(400), np.arange(400) % 2
         shining = pictures * 0.5 + 0.5 * labels[:, None, None, None].astype(np.float32)
@@ -169,6 +171,7 @@ class TestTrivial:
 
 
 class TestConstant:
+    @pytest.mark.slow
     def test_dead_columns_and_pixels(self):
         inputs, labels = blobs(100, width=5)
         assert finding(survey(data(inputs, labels)), "constant-inputs").verdict is Verdict.PASSED
@@ -193,6 +196,7 @@ class TestConstant:
 
 
 class TestLeaks:
+    @pytest.mark.slow
     def test_verdicts_by_share(self):
         inputs, labels = blobs(600, width=12)
         train, val = (inputs[:300], labels[:300]), (inputs[300:], labels[300:])

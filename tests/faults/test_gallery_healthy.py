@@ -83,6 +83,7 @@ def test_every_program_builds_and_is_small() -> None:
         assert len(task.val) <= 500, program.name
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", QUICK)
 def test_a_few_learn_more_than_a_constant(name: str) -> None:
     assert_learns(PROGRAMS[name], 150)
@@ -107,6 +108,7 @@ def test_there_are_thirteen_published_programs_with_documented_causes() -> None:
             assert len(task.train) <= 500
 
 
+@pytest.mark.exhaustive
 def test_a_published_program_fails_and_its_twin_learns() -> None:
     fault = next(fault for fault in REAL if fault.name == "real/so_66602662")
     before, after, _ = learn(fault.build(0, "strong"), 100)

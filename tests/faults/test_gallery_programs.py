@@ -88,6 +88,7 @@ def test_there_are_enough_of_every_family_and_kind() -> None:
     assert len({fault.name.split("/")[0] for fault in FAULTS} & set(BASES)) == len(BASES)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("family", TUNING + CONFIRMING)
 def test_every_program_builds(family: str) -> None:
     for fault in FAULTS:
@@ -171,6 +172,7 @@ def test_examples_mix(name: str, strength: Strength) -> None:
     assert not others_change(BY_NAME[name].twin(0))
 
 
+@pytest.mark.exhaustive
 def test_the_future_is_seen() -> None:
     def past_changes(task: jr.Task) -> bool:
         ids = split(task)[0][:4].copy()
@@ -183,6 +185,7 @@ def test_the_future_is_seen() -> None:
     assert not past_changes(char_lm(0))
 
 
+@pytest.mark.exhaustive
 def test_padding_is_read() -> None:
     def changes(task: jr.Task) -> bool:
         inputs = {k: v[:16].copy() for k, v in sentences(0)[0][0].items()}
@@ -195,6 +198,7 @@ def test_padding_is_read() -> None:
     assert not changes(tagger(0))
 
 
+@pytest.mark.exhaustive
 def test_no_parameter_of_the_cut_layer_gets_a_gradient() -> None:
     def gradient(task: jr.Task) -> Any:
         batch = batch_of(task)
@@ -223,6 +227,7 @@ def test_pretrained_weights_are_given_and_not_loaded() -> None:
     assert jax.tree.all(jax.tree.map(np.array_equal, twin, given))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("strength", STRENGTHS)
 def test_losses_of_a_batch_depend_on_it(strength: Strength) -> None:
     for name in ("digits_mlp/sum-over-batch", "regression/column-against-row"):
@@ -315,6 +320,7 @@ def test_steps_of_the_users_own_break_what_they_say() -> None:
         assert float(wrong["loss"]) == pytest.approx(factor * float(metrics["loss"]), rel=1e-4)
 
 
+@pytest.mark.exhaustive
 def test_batches_that_are_ignored() -> None:
     def sees_second(task: jr.Task) -> bool:
         trainer, ends = task.trainer, []

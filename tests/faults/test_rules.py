@@ -183,6 +183,7 @@ def small(model: Any, **changes: Any) -> jr.Task:
     )
 
 
+@pytest.mark.exhaustive
 def test_a_trace_of_a_linen_network_shows_its_layers_in_order() -> None:
     seen = trace(small(Net(linear=True)), steps=40)
     assert seen.kernels == ("z_first/kernel", "middle/kernel", "a_last/kernel")
@@ -198,6 +199,7 @@ def test_a_trace_of_a_linen_network_shows_its_layers_in_order() -> None:
     assert seen.finite
 
 
+@pytest.mark.exhaustive
 def test_a_trace_shows_dead_units_and_what_the_tools_say_of_them() -> None:
     seen = trace(small(Net(dead=True)), steps=40)
     assert max(seen.inactive) == 1.0
@@ -208,6 +210,7 @@ def test_a_trace_shows_dead_units_and_what_the_tools_say_of_them() -> None:
     assert "unchanged-tensor" in rules.sagemaker(seen)
 
 
+@pytest.mark.exhaustive
 def test_all_tools_judge_one_run_of_a_foreign_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 

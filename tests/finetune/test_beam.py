@@ -21,6 +21,7 @@ EOS, PAD = 1, 9
 penalties = st.floats(-1.5, 2.5).map(np.float32)
 
 
+@pytest.mark.thin(10)
 @pytest.mark.parametrize("name", variants(CONFIGS))
 @pytest.mark.parametrize(("beams", "penalty"), SEARCHES[1:])
 def test_t5_writes_what_the_reference_writes(name, beams, penalty):
@@ -136,6 +137,7 @@ def test_the_penalty_is_a_power_of_the_length():
         np.testing.assert_allclose(got.scores[0], value, rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_the_row_of_an_example_does_not_depend_on_the_others():
     module, params = small_t5("gated_untied")
     inputs = inputs_of()
@@ -148,6 +150,7 @@ def test_the_row_of_an_example_does_not_depend_on_the_others():
         np.testing.assert_allclose(alone.scores[0], together.scores[row], atol=1e-4)
 
 
+@pytest.mark.exhaustive
 def test_padding_of_what_is_read_changes_nothing():
     module, params = small_t5("relu_tied")
     inputs = inputs_of()

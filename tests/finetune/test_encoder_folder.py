@@ -18,6 +18,7 @@ from jrecipe.models import Bert
 from jrecipe.types import TaskError
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_what_is_written_is_bit_by_bit_what_was_read(name, tmp_path):
     source = tiny(tmp_path / "source", name)

@@ -25,6 +25,7 @@ def by_hand(table):
     return ids
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", variants(CONFIGS))
 def test_t5_writes_what_the_reference_writes(name):
     module, params = small_t5(name)

@@ -25,6 +25,7 @@ def params_of(head, seed: int):
 TRAINED = params_of(TextClassifier(TinyEncoder(), 2, head_init="lecun"), 1)
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     "head",
     [

@@ -48,6 +48,7 @@ def test_without_the_package_its_name_is_given(monkeypatch):
         hub.download("hub:me/net")
 
 
+@pytest.mark.exhaustive
 def test_loading_a_folder_does_not_import_it():
     code = (
         "import jrecipe.finetune.load, sys;"

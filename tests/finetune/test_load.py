@@ -24,6 +24,7 @@ def same(one, other):
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
+@pytest.mark.thin(9)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_outputs_equal_those_of_transformers(name, tmp_path):
     found = load_pretrained(tiny(tmp_path, name))
@@ -130,6 +131,7 @@ def refused(folder, *words):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("case", MISFITS)
 def test_tensors_that_do_not_fit_are_named(case, tmp_path):
     changes, words = MISFITS[case]

@@ -48,6 +48,7 @@ def test_at_first_the_outputs_are_those_of_the_network_to_the_bit():
     )
 
 
+@pytest.mark.exhaustive
 def test_training_moves_adapters_and_head_alone_and_the_change_has_the_rank():
     model = lora(classifier(), 3)
     start = jr.train.reference_trainer(task_of(model)).init(jax.random.key(0)).params
@@ -79,6 +80,7 @@ def test_merged_weights_give_the_same_outputs_without_adapters():
     assert np.abs(base.apply(unmerged, {}, TEXT)[0] - want).max() > 1e-3
 
 
+@pytest.mark.exhaustive
 def test_only_adapters_and_head_have_optimiser_state():
     model = lora(classifier(), 2)
     held = lambda task: sum(  # noqa: E731
@@ -89,6 +91,7 @@ def test_only_adapters_and_head_have_optimiser_state():
     assert held(task_of(model, frozen=())) > 10 * held(task_of(model))
 
 
+@pytest.mark.exhaustive
 def test_parts_are_switched_off_below_the_adapters():
     model = lora(classifier(dropout=0.5), 2)
     params, state = model.init(jax.random.key(0), TEXT)

@@ -34,6 +34,7 @@ def within(count, of, share, deviations=5):
     return abs(count - of * share) <= deviations * np.sqrt(of * share * (1 - share)) + 1
 
 
+@pytest.mark.exhaustive
 @given(key=keys)
 def test_shares_are_binomial_and_special_tokens_and_padding_are_never_chosen(key):
     batch = batch_of()
@@ -57,6 +58,7 @@ def test_shares_are_binomial_and_special_tokens_and_padding_are_never_chosen(key
     assert not within(int(twice.sum()), n, 0.15)
 
 
+@pytest.mark.exhaustive
 def test_every_word_is_drawn():
     many = batch_of(1024)
     made = hide(rate=0.9)(jax.random.key(0), many)
@@ -86,6 +88,7 @@ def test_masking_what_was_masked_is_masking_the_text(key):
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
+@pytest.mark.exhaustive
 def test_the_loss_does_not_see_places_that_were_not_chosen():
     made = hide()(jax.random.key(0), batch_of())
     logits = np.random.default_rng(0).normal(size=(B, T, V)).astype(np.float32)

@@ -63,6 +63,7 @@ def wanted(words):
     return sorted(words.encode(t, add_special_tokens=False).ids for t in TEXTS)
 
 
+@pytest.mark.exhaustive
 def test_every_text_stands_once_in_training_or_in_validation():
     task, words = bert_task(val_fraction=0.2), words_of("wordpiece")
     found = []
@@ -102,6 +103,7 @@ def test_validation_is_the_same_each_time_and_training_is_not():
     np.testing.assert_array_equal(*true)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("make", [bert_task, t5_task])
 def test_the_task_is_understood_and_begins_uninformed(make):
     task = make()
@@ -235,6 +237,7 @@ def test_a_damaged_tokenizer_is_refused(tmp_path):
         pretrain_task(TEXTS, tmp_path, jr.models.Bert(60, **BERT), length=16)
 
 
+@pytest.mark.exhaustive
 def test_losses_of_both_networks_count_hidden_tokens_only():
     for task in (bert_task(), t5_task()):
         targets = task.val.take(np.arange(4))[1]

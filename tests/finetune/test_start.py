@@ -26,6 +26,7 @@ def leaves(tree):
     return jax.tree_util.tree_leaves_with_path(tree)
 
 
+@pytest.mark.exhaustive
 def test_the_encoder_is_the_loaded_one_and_the_head_is_drawn(tmp_path):
     found = load_pretrained(tiny(tmp_path))
     assert "pooler" in found.params

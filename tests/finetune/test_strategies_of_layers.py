@@ -101,6 +101,7 @@ def test_the_rate_warms_up_and_falls_to_zero():
     assert sizes[-1] < 0.01
 
 
+@pytest.mark.exhaustive
 def test_matrices_are_decayed_and_neither_biases_norms_nor_embeddings():
     tx = strategy("full", NET, PARAMS, steps=10, rate=1.0, warm_up=0.0, weight_decay=0.1).optimizer
     zeros = jax.tree.map(jnp.zeros_like, PARAMS)

@@ -19,6 +19,7 @@ from jrecipe.types import TaskError
 names = pytest.mark.parametrize("name", CONFIGS)
 
 
+@pytest.mark.thin(4)
 @names
 def test_logits_are_those_of_the_reference(name):
     module, params = small_t5(name)

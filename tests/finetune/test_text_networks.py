@@ -58,6 +58,7 @@ CASES = {
 }
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("name", CASES)
 def test_sources_fit_networks_and_losses(name):
     data, network, loss = CASES[name]()

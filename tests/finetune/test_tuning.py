@@ -55,6 +55,7 @@ def test_each_kind_learns_its_task(all_tuned, name):
     assert all_tuned(name).headline >= KINDS[name][3], str(all_tuned(name).scores)
 
 
+@pytest.mark.exhaustive
 @each_kind
 def test_a_folder_answers_as_the_network_that_was_saved(all_tuned, name, tmp_path):
     predictor = all_tuned(name).predictor

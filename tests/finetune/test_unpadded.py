@@ -87,6 +87,7 @@ class Padded:
         return len(self.buckets)
 
 
+@pytest.mark.exhaustive
 def test_training_is_that_of_padded_batches_and_is_traced_once_for_each_bucket():
     source, traced = texts(), []
     task = own_task(source)
@@ -98,6 +99,7 @@ def test_training_is_that_of_padded_batches_and_is_traced_once_for_each_bucket()
     assert np.ptp(fit.history["loss"]) > 0.01
 
 
+@pytest.mark.thin(6)
 @pytest.mark.parametrize(
     ("how", "left_out"), [({}, True), ({"accumulate": 4}, False), ({"devices": 2}, False)]
 )
@@ -120,6 +122,7 @@ def test_only_whole_batches_are_read_without_padding(how, left_out, part):
     assert part or set(seen) == {left_out}  # a part may hold more than its bucket does on average
 
 
+@pytest.mark.exhaustive
 def test_batches_that_are_cut_in_parts_keep_their_padding():
     source = texts()
     fit = jr.fit(own_task(source), 6, accumulate=4, progress=False)
@@ -127,6 +130,7 @@ def test_batches_that_are_cut_in_parts_keep_their_padding():
     np.testing.assert_array_equal(fit.history["loss"], other.history["loss"])
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     ("kind", "made"),
     [(finetune.Classify, reviews), (finetune.Tag, tweets), (finetune.Similar, pairs)],

@@ -127,6 +127,7 @@ def test_many_classes_are_found_by_typing(browser, opened, tmp_path):
     assert count(browser) == "1 of 2"
 
 
+@pytest.mark.slow
 def test_answers_kept_for_other_examples_are_not_taken_over(browser, opened, tmp_path):
     opened(make_sheet(pictures(), n=6))
     press(browser, "1", "1")

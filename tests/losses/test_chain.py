@@ -7,6 +7,7 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import generator, seeds
@@ -88,6 +89,7 @@ def test_padding_changes_nothing_whatever_stands_there(seed):
         np.testing.assert_allclose(before, after, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_gradients_equal_finite_differences_in_float64():
     with jax.enable_x64(True):
         scores, mask = draw(3)

@@ -55,6 +55,7 @@ def test_without_transitions_it_is_the_token_cross_entropy(seed):
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @given(seed=seeds)
 def test_the_value_is_nats_per_word_and_the_weight_the_words(seed):
     outputs, tags = draw(seed)
@@ -87,6 +88,7 @@ def test_gradients_stay_finite_far_out_and_half_precision_is_scored_in_float32()
     np.testing.assert_array_equal(slope(half, tags)[0], slope(exact, tags)[0])
 
 
+@pytest.mark.slow
 def test_its_laws_are_those_of_independent_tags():
     outputs, tags = draw(3, transitions=0.0)
     loss, shape = losses.crf(), (W, K)

@@ -211,6 +211,7 @@ class AttendsNnx(nnx.Module):
         return self.layer(x)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("network", [Attends(), AttendsNnx])
 def test_dropout_inside_attention_is_switched_off_too(network):
     x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)

@@ -44,6 +44,7 @@ def by_differentiation(x, scale, bias, dy):
     return jax.vjp(run, x, scale, bias)[1](dy)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("shape", [(8, 3), (4, 3, 2, 5)])
 @given(seed=seeds, spread=st.sampled_from((1e-3, 1.0, 100.0)))
 def test_the_closed_form_is_what_differentiation_gives(shape, seed, spread):

@@ -38,6 +38,7 @@ def network(kind):
     return module, params, jax.jit(functools.partial(module.apply, params))
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 2**31))
 def test_padding_never_leaks_into_tokens(kind, seed):
@@ -58,6 +59,7 @@ def test_padding_never_leaks_into_tokens(kind, seed):
     assert not difference[np.arange(ROWS) != row].any()
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("kind", KINDS)
 def test_more_padding_changes_nothing(kind):
     module, params, features = network(kind)
@@ -100,6 +102,7 @@ def test_parameters_have_the_names_that_strategies_match():
     assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize(
     ("fields", "count"),
     [  # of transformers' BertModel, BertModel, DistilBertModel, RobertaModel
@@ -140,6 +143,7 @@ def test_dropout_acts_in_training_alone():
     np.testing.assert_allclose(train(0.0, jax.random.key(0)), features(text), atol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_bfloat16_is_close_and_answers_in_float32():
     module, params, features = network("bert")
     text = texts(np.random.default_rng(6))
@@ -203,6 +207,7 @@ def gradients(kind):
     return jax.jit(jax.value_and_grad(loss, has_aux=True))
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 2**31))
 def test_what_leaves_padding_out_computes_the_same(kind, seed):
@@ -229,6 +234,7 @@ def test_the_rows_that_are_left_cost_no_more_than_there_is_room_for():
     assert counted(text | {"room": np.zeros((ROWS, 4))}) < 0.8 * counted(text)
 
 
+@pytest.mark.exhaustive
 def test_tokens_beyond_the_room_are_told_by_nan_and_never_left_out():
     _, _, features = network("bert")
     text = texts(np.random.default_rng(0))  # 12 tokens

@@ -28,6 +28,7 @@ def compiled(make, kernel):
     return jax.jit(module.init), jax.jit(jax.value_and_grad(score, argnums=(0, 1), has_aux=True))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kernel", [(3, 3), (5, 1)])
 @given(seed=seeds)
 def test_conv_equals_flax_in_values_and_gradients(kernel, seed):

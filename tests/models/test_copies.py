@@ -21,6 +21,7 @@ def member(tree, i: int):
     return jax.tree.map(lambda x: x[i], tree)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("train", [False, True])
 def test_outputs_are_the_scaled_sum_of_the_copies_each_with_its_own_noise(train):
     one, key = plain(dropout=0.5, norm=True), jax.random.key(7)
@@ -58,6 +59,7 @@ def test_copies_start_different_and_their_sum_as_spread_out_as_one():
     np.testing.assert_allclose(spread(copies(matrix, 4)), spread(matrix), rtol=0.1)
 
 
+@pytest.mark.exhaustive
 def test_the_gradient_of_one_example_reaches_only_its_own_input():
     model = copies(plain(), 2)
     params, state = model.init(jax.random.key(0), INPUTS)
@@ -66,6 +68,7 @@ def test_the_gradient_of_one_example_reaches_only_its_own_input():
     np.testing.assert_array_equal(np.delete(gradient, 3, axis=0), 0)
 
 
+@pytest.mark.exhaustive
 def test_parts_can_be_switched_off_where_the_network_can_be_taken_apart():
     assert copies(plain(), 2).without is None
     model = copies(as_model(jr.models.MLP(4, width=8, dropout=0.5, head_init="lecun")), 2)

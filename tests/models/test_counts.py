@@ -37,6 +37,7 @@ def parameters(call: str, inputs: str) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
 
 
+@pytest.mark.thin(16)
 @pytest.mark.parametrize(("call", "inputs", "count"), ROWS)
 def test_counts_on_the_page_are_those_of_the_network(call, inputs, count):
     assert parameters(call, inputs) == int(count.replace(",", ""))

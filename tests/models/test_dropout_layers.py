@@ -40,6 +40,7 @@ def masks(seed: int, rate: float) -> dict[str, np.ndarray]:
     return {name: np.asarray(x, np.float64) for name, x in found.items()}
 
 
+@pytest.mark.thin(2)
 @each_layer
 @given(seed=seeds, rate=st.sampled_from((0.1, 0.5, 0.8)))
 def test_the_expectation_is_1_and_the_variance_r_over_1_minus_r(name, seed, rate):
@@ -68,6 +69,7 @@ def test_whole_units_are_dropped_and_each_by_a_draw_of_its_own(name, seed):
         assert len(np.unique(flat, axis=0)) == len(flat)
 
 
+@pytest.mark.thin(2)
 @each_layer
 def test_at_rate_0_and_in_evaluation_nothing_changes(name):
     layer, _ = LAYERS[name]
@@ -81,6 +83,7 @@ def test_at_rate_0_and_in_evaluation_nothing_changes(name):
     assert not np.array_equal(traced(0.5), x)
 
 
+@pytest.mark.exhaustive
 def test_other_ranks_are_taken():
     key = {"dropout": jax.random.key(0)}
     text = SpatialDropout(0.5, False).apply({}, jnp.ones((4, 7, 30)), rngs=key)
@@ -91,6 +94,7 @@ def test_other_ranks_are_taken():
     assert set(np.unique(np.asarray(branch).sum(axis=1))) == {0.0, 6.0}
 
 
+@pytest.mark.thin(3)
 @each_layer
 def test_masks_do_not_depend_on_the_layout(name):
     layer, _ = LAYERS[name]
@@ -116,6 +120,7 @@ class Residual(nn.Module):
         return nn.Dense(2)(x.mean(axis=(1, 2)))
 
 
+@pytest.mark.exhaustive
 def test_they_can_be_taken_out_of_a_network():
     model = jr.models.as_model(Residual())
     x = jax.random.normal(jax.random.key(0), (6, 3, 3, 4))
@@ -137,6 +142,7 @@ def test_inputs_of_an_mlp_are_dropped():
     np.testing.assert_array_equal(net.apply(variables, x)[:, 0], 2000.0)
 
 
+@pytest.mark.exhaustive
 def test_dropout_on_the_inputs_leaves_the_draws_of_hidden_units_as_they_were():
     def hidden(rate):
         net = MLP(2, width=500, depth=1, dropout=0.5, input_dropout=rate)

@@ -39,6 +39,7 @@ def test_parameters_are_encoder_and_head():
     }
 
 
+@pytest.mark.exhaustive
 def test_the_head_is_that_of_bert():
     model, params = start()
     rng = np.random.default_rng(1)

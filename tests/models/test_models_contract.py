@@ -43,6 +43,7 @@ def same(a, b):
     )
 
 
+@pytest.mark.thin(8)
 @each_network
 @given(seed=seeds)
 def test_init_is_a_function_of_the_key(name, seed):
@@ -62,6 +63,7 @@ def test_parameters_are_a_nested_dict_of_float32(name):
         assert leaf.dtype == jnp.float32
 
 
+@pytest.mark.thin(3)
 @each_network
 @given(seed=seeds)
 def test_evaluation_is_deterministic_ignores_the_key_and_keeps_the_state(name, seed):
@@ -77,6 +79,7 @@ def test_evaluation_is_deterministic_ignores_the_key_and_keeps_the_state(name, s
     assert (first.shape[0], first.dtype) == (B, jnp.float32)
 
 
+@pytest.mark.thin(3)
 @with_dropout
 @given(key=keys)
 def test_training_draws_dropout_from_the_key_alone(name, key):
@@ -104,6 +107,7 @@ def test_batch_statistics_move_in_training_by_the_momentum(name, seed):
         np.testing.assert_allclose(c - b, 0.9 * (b - a), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("name", [*dismantled, "convnet"])
 @given(key=keys)
 def test_without_dropout_training_ignores_the_key(name, key):
@@ -114,6 +118,7 @@ def test_without_dropout_training_ignores_the_key(name, key):
     assert same(train(*variables, x, one), train(*variables, x, two))
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("name", [*dismantled, "convnet-norm"])
 @given(seed=seeds, row=st.integers(0, B - 1))
 def test_without_batch_statistics_examples_are_isolated_in_training(name, seed, row):
@@ -134,6 +139,7 @@ def test_without_batch_statistics_examples_are_isolated_in_training(name, seed, 
         assert not np.array_equal(np.asarray(one)[rest], np.asarray(two)[rest])
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("name", [*dismantled, "mlp", "convnet-norm"])
 def test_without_both_training_equals_evaluation(name):
     init, evaluate, train = made(name, "dropout", "batch_statistics")
@@ -157,6 +163,7 @@ def gradient(name):
     return jax.jit(jax.grad(one))
 
 
+@pytest.mark.thin(5)
 @each_network
 @given(seed=seeds, i=st.integers(0, B - 1))
 def test_the_gradient_of_one_examples_loss_reaches_only_its_input(name, seed, i):
@@ -169,6 +176,7 @@ def test_the_gradient_of_one_examples_loss_reaches_only_its_input(name, seed, i)
     assert reached[i] or name == "mlp" or name in WRITTEN  # few ReLUs may all be off
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("name", ["linen-call", "nnx", "plain", "convnet-norm"])
 def test_networks_run_inside_scan_and_vmap(name):
     model = as_model(EVERY[name][0])

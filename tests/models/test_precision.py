@@ -33,6 +33,7 @@ def products(jaxpr) -> set[str]:
     return found
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 @pytest.mark.parametrize("train", [False, True])
 def test_products_are_in_half_precision_and_everything_kept_is_not(precision, train):

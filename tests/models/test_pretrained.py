@@ -31,6 +31,7 @@ def stored(tmp_path, arrays, name="weights.npz"):
     return path
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("name", "suffix"),
     [
@@ -167,6 +168,7 @@ CASES = {
 }
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("case", CASES)
 def test_what_does_not_fit_is_named(case, tmp_path):
     arrays, options, words = CASES[case]

@@ -45,6 +45,7 @@ def tokens_of(rng, rows=3):
     return np.where(np.arange(STEPS) < lengths[:, None], tokens, 0).astype(np.int32), lengths
 
 
+@pytest.mark.exhaustive
 @recurrent
 @pools
 @given(seed=seeds)
@@ -118,6 +119,7 @@ def gpt(tied):
     return net, variables, jax.jit(net.apply)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("tied", [False, True])
 @given(seed=seeds, place=st.integers(0, STEPS - 1))
 def test_no_output_of_a_gpt_sees_a_later_token(tied, seed, place):

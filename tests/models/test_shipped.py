@@ -33,6 +33,7 @@ def outputs_at_init(name, classes, head_init):
     return shape, run  # not compiled: that would be once per number of classes
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("name", NAMES)
 @given(seed=seeds, classes=class_counts)
 def test_loss_at_init_is_log_n_classes_for_balanced_targets(name, seed, classes):
@@ -43,6 +44,7 @@ def test_loss_at_init_is_log_n_classes_for_balanced_targets(name, seed, classes)
     np.testing.assert_allclose(LOSS(outputs, targets).mean(), np.log(classes), rtol=1e-5)
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("name", NAMES)
 @given(seed=seeds, classes=class_counts)
 def test_loss_at_init_is_the_entropy_of_the_prior_with_its_bias(name, seed, classes):
@@ -56,6 +58,7 @@ def test_loss_at_init_is_the_entropy_of_the_prior_with_its_bias(name, seed, clas
     np.testing.assert_allclose(LOSS(outputs, targets).mean(), entropy, rtol=1e-5)
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("name", NAMES)
 @given(seed=seeds, classes=class_counts)
 def test_loss_at_init_with_a_random_head_is_lawful(name, seed, classes):
@@ -70,6 +73,7 @@ def test_loss_at_init_with_a_random_head_is_lawful(name, seed, classes):
     assert abs(value.mean() - lawful) <= 6 * apart.std() / np.sqrt(60) + 1e-4
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["mlp", "convnet-norm"])
 def test_half_precision_keeps_parameters_and_outputs_in_float32(name):
     full, shape = shipped(3, head_init="lecun")[name]
@@ -99,6 +103,7 @@ def test_sizes_follow_width_and_depth():
     assert flat == stage + 4 * 4 * 8 * 10 + 10
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (4, 5, 1), (8, 8, 3), (28, 28, 1), (32, 40, 3)])
 @pytest.mark.parametrize("head", ["gap", "flatten"])
 def test_convnet_takes_pictures_of_many_sizes(shape, head):
@@ -116,6 +121,7 @@ def test_squeeze_gives_one_number_per_example(module):
     assert jax.eval_shape(model.apply, *shapes, x)[0].shape == (2,)
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize(
     ("module", "shape", "words"),
     [

@@ -73,6 +73,7 @@ CASES = {
 }
 
 
+@pytest.mark.thin(10)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("form", ["pair", "source"])
 def test_each_kind_of_data_has_a_network_that_takes_it(case, form):
@@ -196,6 +197,7 @@ def test_an_answer_at_each_place_needs_tokens():
         suggest(task)
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(
     "case", ["vectors", "tiny pictures", "pictures", "large pictures", "series", "tokens"]
 )

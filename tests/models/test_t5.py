@@ -94,6 +94,7 @@ def compiled_writing(name, beams):
     return begin, step
 
 
+@pytest.mark.exhaustive
 @variants
 @given(seed=seeds)
 def test_each_step_with_the_cache_gives_the_logits_without_it(name, seed):
@@ -210,6 +211,7 @@ def test_encode_and_decode_are_the_whole(seed):
     np.testing.assert_allclose(logits, forward(inputs), atol=2e-5)
 
 
+@pytest.mark.exhaustive
 def test_half_precision_answers_in_float32():
     module = T5(WORDS, **SMALL, dtype=jnp.bfloat16)
     _, params, forward = network("tied")

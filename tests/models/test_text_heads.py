@@ -54,6 +54,7 @@ def as_dict(outputs):
     return outputs if isinstance(outputs, dict) else {"outputs": outputs}
 
 
+@pytest.mark.thin(6)
 @each_head
 def test_parameters_are_encoder_and_head(name):
     _, params = start(name)
@@ -61,6 +62,7 @@ def test_parameters_are_encoder_and_head(name):
     assert set(params["encoder"]) == {"embeddings", "layer_0"}
 
 
+@pytest.mark.thin(6)
 @each_head
 def test_shapes_and_dtypes(name):
     model, params = start(name)
@@ -85,6 +87,7 @@ def test_shapes_and_dtypes(name):
         assert (outputs.shape, outputs.dtype) == (want[name], jnp.float32)
 
 
+@pytest.mark.thin(6)
 @each_head
 def test_padding_changes_no_answer(name):
     model, params = start(name)
@@ -98,6 +101,7 @@ def test_padding_changes_no_answer(name):
         np.testing.assert_allclose(short, long, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.thin(6)
 @each_head
 def test_dropout_is_on_in_training_only_and_can_be_taken_out(name):
     model, params = start(name)
@@ -115,6 +119,7 @@ def test_dropout_is_on_in_training_only_and_can_be_taken_out(name):
     np.testing.assert_allclose(without, calm, rtol=1e-6)
 
 
+@pytest.mark.thin(5)
 @pytest.mark.parametrize(
     ("head", "loss", "targets", "want"),
     [
@@ -207,6 +212,7 @@ def test_similarity_is_the_cosine_of_the_mean_vectors():
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_a_text_without_tokens_gives_finite_gradients():
     head, inputs = HEADS["pair"], inputs_of("pair")
     inputs["first"]["mask"] = jnp.zeros((B, T), bool)

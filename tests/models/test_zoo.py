@@ -60,6 +60,7 @@ def programs(name):
     return jax.jit(evaluate), jax.jit(jax.grad(loss, has_aux=True))
 
 
+@pytest.mark.thin(18)
 @each_compiled
 def test_outputs_are_float32_and_features_are_what_the_head_sees(name):
     params, state = varied(name)
@@ -74,6 +75,7 @@ def test_outputs_are_float32_and_features_are_what_the_head_sees(name):
     assert np.std(np.asarray(outputs)) > 1e-3
 
 
+@pytest.mark.thin(12)
 @each_compiled
 @given(seed=seeds)
 def test_loss_at_init_is_log_n_classes(name, seed):
@@ -87,6 +89,7 @@ def test_loss_at_init_is_log_n_classes(name, seed):
     np.testing.assert_allclose(value, np.log(classes), rtol=1e-6)
 
 
+@pytest.mark.thin(12)
 @each_compiled
 @given(seed=seeds, row=st.integers(0, B - 1))
 def test_examples_do_not_mix_in_evaluation(name, seed, row):
@@ -100,6 +103,7 @@ def test_examples_do_not_mix_in_evaluation(name, seed, row):
         assert not np.array_equal(before[row], after[row])
 
 
+@pytest.mark.thin(18)
 @each_compiled
 def test_every_parameter_learns_and_training_moves_the_statistics(name):
     params, state = varied(name)
@@ -128,6 +132,7 @@ def products(jaxpr, found):
     return found
 
 
+@pytest.mark.thin(12)
 @pytest.mark.parametrize("name", [name for name in ZOO if name != "linear"])  # a head, no more
 def test_half_precision_computes_all_but_the_head_in_it(name):
     module = module_of(name, dtype=jnp.bfloat16)
@@ -224,6 +229,7 @@ def test_patches_are_squares_of_the_picture_row_by_row():
         np.testing.assert_array_equal(got[:, i], square.reshape(2, -1))
 
 
+@pytest.mark.exhaustive
 def test_resnet9_scales_what_its_head_sees_and_not_its_bias():
     params, state = variables_of("resnet9")
     x = inputs_of("resnet9", generator(0))

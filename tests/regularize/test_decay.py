@@ -153,6 +153,7 @@ def test_without_the_mask_they_would():
         np.testing.assert_allclose(moved, want, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [lambda w: adamw(0.1, w), lambda w: optax.chain(
     add_l2(w), optax.adam(0.1))])  # fmt: skip
 def test_no_decay_is_adam(make):

@@ -26,6 +26,7 @@ def trees(seed: int) -> tuple[dict, dict]:
     return draw(), draw()
 
 
+@pytest.mark.slow
 @given(seed=seeds, weight=st.floats(0.01, 2.0), new=st.floats(0.01, 2.0))
 def test_it_adds_the_gradient_of_its_penalty(seed, weight, new):
     start, params = trees(seed)

@@ -35,6 +35,7 @@ def drawn(rng, size: float) -> dict:
     }
 
 
+@pytest.mark.slow
 @given(seed=seeds, limit=st.sampled_from((0.01, 1.0, 5.0)), size=st.sampled_from((0.01, 1.0, 30.0)))
 def test_no_unit_exceeds_the_limit_after_any_update(seed, limit, size):
     rng, tx = generator(seed), max_norm(limit)
@@ -69,6 +70,7 @@ def test_rounding_takes_no_unit_out_that_was_up_to_fifty_times_too_long(seed):
     assert 1 - 2e-5 < norms(params["kernel"]).min() <= norms(params["kernel"]).max() <= 1.0
 
 
+@pytest.mark.slow
 @given(seed=seeds)
 def test_units_inside_and_vectors_move_to_the_bit_as_without(seed):
     rng, tx = generator(seed), max_norm(3.0)
@@ -89,6 +91,7 @@ def test_units_inside_and_vectors_move_to_the_bit_as_without(seed):
         )
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(("axis", "groups"), [(0, (4,)), ((0, -1), (4, 6)), ((1, 2), (5, 3))])
 def test_units_may_lie_along_other_axes(axis, groups):
     tx = max_norm(0.5, unit_axis=axis)

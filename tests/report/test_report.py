@@ -110,6 +110,7 @@ def test_one_text_is_one_paragraph():
     assert report.to_json()["sections"][0]["table"]["rows"] == [["1"]]
 
 
+@pytest.mark.slow
 def test_save_writes_both_files_and_nothing_else(tmp_path):
     path = sample().save(tmp_path / "new" / "run")
     assert path.name == "report.html"
@@ -118,6 +119,7 @@ def test_save_writes_both_files_and_nothing_else(tmp_path):
     assert path.stat().st_mode & 0o400
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_earlier_report(tmp_path, monkeypatch):
     sample().save(tmp_path)
     before = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)}

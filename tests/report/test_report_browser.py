@@ -53,6 +53,7 @@ def test_every_picture_is_drawn(browser, opened):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground(browser, opened, scheme):
     browser.execute_cdp_cmd(

@@ -64,6 +64,7 @@ def page(source) -> Page:
     return Page(source)
 
 
+@pytest.mark.slow
 def test_the_page_names_no_address_outside_itself(source, page):
     assert page.addresses
     for address in page.addresses:

@@ -36,6 +36,7 @@ def climbed() -> jr.rungs.Ladder:
     return found
 
 
+@pytest.mark.exhaustive
 def test_what_helps_is_kept_and_what_harms_is_not(climbed):
     assert [step.over_below.verdict for step in climbed.steps[1:]] == ["drops", "keeps", "drops"]
     assert [step.kept for step in climbed.steps] == [True, False, True, False]
@@ -80,6 +81,7 @@ def test_it_can_be_read(climbed):
         assert low <= bars.values[name] <= high
 
 
+@pytest.mark.exhaustive
 def test_a_ladder_resumes_and_does_not_train_again(tmp_path, climbed, monkeypatch):
     jr.ladder(base(), [BLIND], steps=STEPS, out=tmp_path, progress=None)
     with pytest.raises(jr.TaskError, match="another ladder"):
@@ -189,6 +191,7 @@ def test_small_pictures_first_go_on_with_the_same_weights():
     assert got.val_loss != pytest.approx(train_rung(task, Rung(name="all"), 8, (3,)).val_loss)
 
 
+@pytest.mark.exhaustive
 def test_a_first_task_with_other_weights_is_refused():
     task = seen().replace(model=jr.models.MLP(2))
     with pytest.raises(jr.TaskError, match="other parameters"):
@@ -225,6 +228,7 @@ def test_parts_of_the_data_are_spread_over_all():
     )
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize(
     ("rung", "said"),
     [

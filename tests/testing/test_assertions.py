@@ -58,6 +58,7 @@ def test_causality_of_functions():
         testing.assert_causal(task())
 
 
+@pytest.mark.slow
 def test_loss_at_init_and_isolation_of_a_task():
     testing.assert_loss_at_init(task())
     testing.assert_examples_isolated(task())
@@ -69,6 +70,7 @@ def test_loss_at_init_and_isolation_of_a_task():
         testing.assert_loss_at_init(task(model=jr.Model(init, loud)))
 
 
+@pytest.mark.slow
 def test_a_batch_that_cannot_be_learned():
     testing.assert_overfits_one_batch(task())
     with pytest.raises(AssertionError, match=r"Repeat it with: jr\.check"):
@@ -82,6 +84,7 @@ def test_leakage_between_splits():
         testing.assert_no_leakage(task(val=train))
 
 
+@pytest.mark.slow
 def test_frozen_parameters_and_all_others():
     frozen = task(frozen=("trunk/*",))
     testing.assert_frozen(frozen)
@@ -123,6 +126,7 @@ def _rest(state):
     return state.model_state, state.opt_state, state.key
 
 
+@pytest.mark.slow
 @given(strategies.batches((3,), classes=None, targets=(1,), sizes=(7,), padded=True))
 def test_accumulation(batch):
     def total(params, batch):

@@ -68,6 +68,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.thin(12)
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_moves_apart_is_named(name):
     change, message = FAULTS[name]
@@ -75,6 +76,7 @@ def test_what_moves_apart_is_named(name):
         assert_equivariant(spoiled(change))
 
 
+@pytest.mark.slow
 def test_what_moves_together_passes():
     for seed in range(3):
         assert_equivariant(spoiled(lambda k, old, new: {}), seed=seed)
@@ -93,6 +95,7 @@ def test_left_the_picture_but_still_valid():
         assert_equivariant(jax.jit(out), fields=("keypoints",))
 
 
+@pytest.mark.slow
 def test_other_names_and_dtypes():
     named = A.renamed(A.random_flip(), mask="road")
     assert_equivariant(named, fields=("mask",), names={"mask": "road"})

@@ -73,6 +73,7 @@ HEADED = {
 }  # fmt: skip
 
 
+@pytest.mark.thin(9)
 @pytest.mark.parametrize("name", HEADED)
 def test_the_loss_at_init_is_that_of_an_uninformed_model(name):
     model, inputs, targets, loss, path = HEADED[name]

@@ -69,6 +69,7 @@ def test_before_the_first_update_it_is_the_weights():
     assert_identical(averaged(tx.init(START), START), START)
 
 
+@pytest.mark.slow
 def test_frozen_weights_are_returned_as_they_are():
     task = small(optimizer=optax.chain(optax.adam(1e-2), ema(0.5)), frozen=("first/*",))
     state = jr.fit(task, 5).state

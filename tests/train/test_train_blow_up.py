@@ -43,6 +43,7 @@ def first_update_with(row: int, seed: int = 0) -> int:
     return int(np.argmax((rows == row).any(axis=1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
 def test_a_run_stops_before_the_update_and_names_the_row(tmp_path, value):
     at = first_update_with(BAD)
@@ -82,6 +83,7 @@ def test_a_gradient_that_is_not_finite_is_found_behind_a_finite_loss():
     assert "the gradient of b is the first" in run.problem
 
 
+@pytest.mark.slow
 def test_skipping_leaves_the_update_out_and_nothing_else():
     run = jr.fit(poisoned(), 40, on_nan="skip")
     assert (run.steps, run.problem) == (40, "")

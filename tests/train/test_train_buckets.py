@@ -25,6 +25,7 @@ def test_the_step_is_traced_once_for_each_length_and_batches_are_as_long_as_a_bu
     assert min(task.train.asked) < max(BUCKETS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [3, 6])  # an epoch ends in the middle of step 6
 def test_a_run_that_is_resumed_is_the_uninterrupted_one_to_the_bit(tmp_path, stop):
     task = text_task()
@@ -35,6 +36,7 @@ def test_a_run_that_is_resumed_is_the_uninterrupted_one_to_the_bit(tmp_path, sto
     np.testing.assert_array_equal(whole.history["loss"], resumed.history["loss"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 5, 23, 1000])
 def test_evaluation_is_that_of_all_rows_at_once(size):
     task = text_task()

@@ -115,6 +115,7 @@ def test_patience_has_to_run_out():
 
 
 # between evaluations, and at one
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [4, pytest.param(6, marks=pytest.mark.slow)])
 def test_a_resumed_run_stops_where_it_would_have_stopped(tmp_path, cut):
     fit(steps=cut, out=tmp_path)

@@ -16,6 +16,7 @@ from jrecipe.train.reference import update_of
 pytestmark = pytest.mark.thin(2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patterns", [("first/*",), ("*/bias", "last/kernel")])
 def test_frozen_leaves_stay_bit_identical_under_weight_decay_and_the_others_move(patterns):
     trainer = reference_trainer(
@@ -83,6 +84,7 @@ def test_what_is_frozen_costs_no_backward_pass_and_no_optimiser_state():
     assert held_upper < held
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_the_trained_leaves_get_the_update_that_masking_the_optimiser_alone_gives(accumulate):
     task = small(optimizer=optax.adamw(1e-2), frozen=("first/*",))

@@ -90,6 +90,7 @@ def test_the_state_of_the_network_goes_from_part_to_part():
     assert int(after.model_state["seen"]) == 4
 
 
+@pytest.mark.slow
 def test_half_precision_is_summed_in_float32():
     tx, one = optax.sgd(1.0), batch(0)
     params = jax.tree.map(

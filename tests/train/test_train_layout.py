@@ -27,6 +27,7 @@ def leaves_of(fit: jr.Fit):
     return fit.state.params, fit.state.model_state, fit.state.opt_state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [JIT, SHARDED, PMAP], ids=["jit", "sharded", "pmap"])
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_two_devices_train_as_one(options, accumulate):
@@ -37,6 +38,7 @@ def test_two_devices_train_as_one(options, accumulate):
         np.testing.assert_allclose(two.history[name], one.history[name], rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [JIT, SHARDED], ids=["jit", "sharded"])
 def test_noise_and_batch_statistics_are_those_of_one_device_on_a_mesh(options):
     # SGD: behind a norm a bias has no gradient but rounding, which Adam would blow up.
@@ -66,6 +68,7 @@ def test_a_convolution_in_a_loop_is_laid_out_too(monkeypatch):
         assert_close(leaves_of(jr.fit(small(), 10, **options)), leaves_of(jr.fit(small(), 10)))
 
 
+@pytest.mark.slow
 def test_parameters_are_cut_where_they_can_be():
     fit = jr.fit(small(), 2, **SHARDED)
     specs = {
@@ -90,6 +93,7 @@ def test_a_run_goes_on_with_another_number_of_devices(tmp_path, options):
     assert_close(leaves_of(rest), leaves_of(whole))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [JIT, PMAP], ids=["jit", "pmap"])
 def test_two_runs_on_two_devices_are_bit_identical(options):
     a, b = (jr.fit(small(), 10, **options) for _ in range(2))
@@ -193,6 +197,7 @@ def test_twenty_thousand_steps_with_evaluations_and_checkpoints_between_never_ha
     assert checkpoint_steps(tmp_path / "checkpoints") == [19_750, 20_000]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [JIT, PMAP], ids=["jit", "pmap"])
 def test_the_number_of_traces_does_not_grow_with_the_steps(options, monkeypatch):
     monkeypatch.setattr("jrecipe.train.chunks.scans_well", lambda *args: False)  # a call a step

@@ -36,6 +36,7 @@ def test_a_resumed_run_tells_what_is_new(tmp_path):
     assert told == [row["step"] for row in run.history.rows if row["step"] > 10]
 
 
+@pytest.mark.slow
 def test_a_logger_that_fails_is_named_once_and_changes_nothing():
     told = []
 
@@ -77,6 +78,7 @@ def records(path):
         data = data[16 + length :]
 
 
+@pytest.mark.slow
 def test_tensorboard_files_hold_the_numbers(tmp_path):
     event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
     run = jr.fit(small(), 10, loggers=[loggers.tensorboard(tmp_path)])

@@ -81,6 +81,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(whole, tmp_path, stop):
     assert len(lines) == len(resumed.history.rows)
 
 
+@pytest.mark.slow
 def test_a_finished_run_that_is_resumed_stays_as_it_is(tmp_path):
     first = fit(NOISY, 8, out=tmp_path)
     for steps in (8, 3):  # nothing is left to do
@@ -90,6 +91,7 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(tmp_path):
     assert checkpoint_steps(tmp_path / "checkpoints") == [4, 8]
 
 
+@pytest.mark.slow
 def test_streamed_data_gives_the_bits_of_data_in_memory(whole):
     streamed = fit(NOISY.replace(train=Remote(*pictures(60, 1))))
     assert_close(streamed.state.params, whole.state.params, rtol=1e-6, atol=1e-7)
@@ -98,6 +100,7 @@ def test_streamed_data_gives_the_bits_of_data_in_memory(whole):
     assert_identical(again.state, streamed.state)
 
 
+@pytest.mark.slow
 def test_a_convolution_trains_in_a_loop_to_the_numbers_of_a_scan(monkeypatch):
     class Net(nn.Module):
         """One convolution."""
@@ -116,6 +119,7 @@ def test_a_convolution_trains_in_a_loop_to_the_numbers_of_a_scan(monkeypatch):
     assert len(looped.history["loss"]) == 5
 
 
+@pytest.mark.slow
 def test_the_number_of_traces_does_not_grow_with_the_steps():
     counts = []
     for steps in (4, 24):

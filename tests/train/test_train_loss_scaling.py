@@ -38,6 +38,7 @@ def test_small_gradients_are_lost_without_it_and_not_with_it():
     assert_close(moved, want, 0.02, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulate", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_update_that_overflows_is_left_out_and_the_factor_halved(accumulate):
     tx = loss_scaled(optax.chain(optax.adam(1e-2), jr.train.ema()), start=2.0**24, every=50)
@@ -87,6 +88,7 @@ def test_the_factor_grows_after_enough_updates_and_has_ends():
     assert float(state.scale) == 1.0
 
 
+@pytest.mark.slow
 def test_a_power_of_two_changes_nothing_in_float32():
     scaled = jr.fit(small(optimizer=loss_scaled(optax.adam(1e-2))), steps=20, progress=False)
     plain = jr.fit(small(), steps=20, progress=False)

@@ -49,6 +49,7 @@ def moved(before, after) -> list[str]:
     return [jax.tree_util.keystr(p, simple=True, separator="/") for p, s in leaves if not s]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("steps", "trained"),
     [
@@ -63,6 +64,7 @@ def test_each_phase_moves_what_it_does_not_freeze_and_nothing_else(steps, traine
     assert moved(start, jr.fit(task, steps).state) == trained
 
 
+@pytest.mark.slow
 def test_a_run_traces_its_step_once_for_each_phase():
     traced: list[int] = []
     jr.fit(task_of(model=counting(traced)), 12, eval_every=3)
@@ -72,6 +74,7 @@ def test_a_run_traces_its_step_once_for_each_phase():
     assert len(traced) == 3 * len(whole)
 
 
+@pytest.mark.slow
 def test_evaluation_compiles_nothing_for_a_phase():
     evaluated: list[int] = []
     model = plain()
@@ -88,6 +91,7 @@ def test_evaluation_compiles_nothing_for_a_phase():
     assert once == len(evaluated)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [3, 4, 6, 9])
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(tmp_path, stop, stream):
@@ -138,6 +142,7 @@ def test_at_a_boundary_what_was_trained_keeps_its_bits_and_the_rest_begins_at_ze
     assert last.opt_state[0].mu["first"]["bias"].shape == (12,)
 
 
+@pytest.mark.slow
 def test_adam_by_leaf_is_adam_where_all_begin_together():
     tx, want = scale_by_leaf_adam(), optax.scale_by_adam()
     params = plain().init(jax.random.key(0), jnp.zeros((1, 16)))[0]
@@ -173,6 +178,7 @@ def test_an_average_of_weights_counts_the_frozen_value_of_what_joins_late():
     assert np.isfinite(jr.fit(task, 12, average=True).history["val_loss"]).all()
 
 
+@pytest.mark.slow
 def test_the_reference_trainer_steps_over_boundaries_as_fit_does():
     task = task_of()
     trainer = reference_trainer(task)

@@ -48,6 +48,7 @@ def loss_of(options):
     return loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 @given(seed=SEEDS)
 def test_the_gradient_of_a_kernel_is_equal(name, seed):
@@ -67,6 +68,7 @@ def test_it_is_a_product_of_patches(name):
     assert operations(quick_on_cpu(grad), *args).count("stablehlo.convolution") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_large_pictures_are_taken_some_at_a_time(batch):
     grad = jax.grad(loss_of(CONVOLUTIONS["plain"]))

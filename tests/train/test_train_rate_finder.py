@@ -50,6 +50,7 @@ def quadratic(rate: float) -> tuple[jr.Task, float]:
     return task, 2 / curvature
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("rate", [1e-4, 1e-2, 3.0])
 def test_it_finds_the_edge_of_a_quadratic_from_any_rate(rate):
     task, edge = quadratic(rate)

@@ -44,6 +44,7 @@ def test_it_reaches_the_rate_after_the_warm_up_and_never_exceeds_it(name, warm_u
         np.testing.assert_allclose(line[:20], 0.2 * np.arange(20) / 20, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize(
     ("schedule", "end"),
     [

@@ -56,11 +56,13 @@ def test_convolutions_are_stepped_on_a_cpu_by_one_program_and_equal_their_own_fi
     assert (program._step._cache_size(), program._advance._cache_size()) == (on_cpu, not on_cpu)
 
 
+@pytest.mark.slow
 def test_streamed_data_takes_the_way_through_fit_to_the_same_numbers(arms):
     task = small(model=plain(0.5), augment=noise, train=Remote(*pictures(60, 1)))
     assert_same_runs(fit_seeds(task, 6, SEEDS, looks=2), arms)
 
 
+@pytest.mark.slow
 def test_knobs_equal_the_same_numbers_written_in_the_task():
     def variant(knobs):
         tx = optax.adamw(knobs["rate"], weight_decay=knobs["decay"])

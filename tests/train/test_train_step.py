@@ -130,6 +130,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_two_parts_equal_one_device_even_if_one_part_holds_the_padding(layout):
     weights = jnp.concatenate([jnp.ones(10), jnp.zeros(6)])  # 8 examples here, 2 there
@@ -176,6 +177,7 @@ def test_each_part_draws_its_own_noise():
     np.testing.assert_allclose(after.model_state["drawn"], np.mean(draws), rtol=1e-6)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**31 - 1))
 def test_the_norm_of_a_gradient_is_that_of_all_its_numbers(seed):
     rng = np.random.default_rng(seed)
