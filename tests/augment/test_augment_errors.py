@@ -247,7 +247,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.thin(4)
+@pytest.mark.thin(12)
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("name", CHANGES)
 def test_an_augmentation_that_changes_the_layout_is_caught(name, jit):

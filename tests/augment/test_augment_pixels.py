@@ -160,6 +160,7 @@ def test_a_third_of_a_turn_of_hue_makes_red_green():
     np.testing.assert_allclose(turned(red, jnp.array([120.0])).ravel(), [0, 1, 0], atol=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_blur_keeps_light_and_noise_has_the_deviation_asked():
     flat = np.full((B, 9, 9, 1), 0.3, np.float32)
     np.testing.assert_allclose(one(A.random_blur((0.5, 2.0)), flat), flat, rtol=1e-5)

@@ -75,7 +75,7 @@ def test_padding_special_ids_and_what_belongs_to_tokens(name, key, seed):
     assert (labels[new == PAD] == -100).all()
 
 
-@pytest.mark.thin(2)
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("name", AUGMENTS)
 def test_every_example_and_key_draws_for_itself(name):
     batch = jax.tree.map(lambda leaf: jnp.repeat(leaf[3:4], B, axis=0), text(3))

@@ -161,7 +161,7 @@ RAW = {
 }
 
 
-@pytest.mark.thin(5)
+@pytest.mark.thin(10)
 @pytest.mark.parametrize("name", RAW)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_loss_of_ones_own_is_recognised_with_its_scale(name, seed):

@@ -62,6 +62,7 @@ def test_healthy_programs_raise_no_alarm(name):
     assert_silent(name, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.thin(12)
 @pytest.mark.parametrize("name", QUICK_FAULTS)
 def test_planted_faults_are_named(name):

@@ -37,6 +37,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.thin(5)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_named(name):

@@ -124,6 +124,7 @@ REPAIRED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.thin(5)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_named_with_its_layer(name):

@@ -279,6 +279,7 @@ def test_broken_losses_are_caught_with_cause_and_place(name: str) -> None:
     assert first(findings(make(0))) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.thin(20)
 @pytest.mark.parametrize("name", list(HEALTHY))
 def test_sound_losses_stay_silent(name: str) -> None:

@@ -48,6 +48,7 @@ def test_a_line_is_learned_or_diverges(rate):
     assert verdict is (Verdict.PASSED if rate < 1 else Verdict.FAILED)
 
 
+@pytest.mark.slow
 def test_few_that_diverge_while_all_learn_tell_nothing(monkeypatch):
     from jrecipe.checks import overfit_batch
 

@@ -144,6 +144,7 @@ def test_a_question_and_a_passage_are_two_texts(encoder, tmp_path):
     assert "FIRST<tab>SECOND" in err
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -169,6 +169,7 @@ def light(browser, x, y):
     return max(screen.getpixel(at))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["texts", "numbers"])
 def test_inputs_that_are_no_pictures_have_no_annotations(kind):
     inputs = smooth(N).reshape(N, -1)[:, :6]

@@ -72,6 +72,7 @@ def test_numbers_have_an_error():
     np.testing.assert_allclose(rows["error"], rows["answer"] - rows["target"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_outputs_of_other_kinds_have_a_loss_alone():
     rng = np.random.default_rng(0)
     targets = (rng.random((120, 4)) > 0.5).astype(np.float32)

@@ -66,6 +66,7 @@ def surveyed(root, right=0.5):
     return Survey(gathered, None, probed, None, columns, examples)
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(
     ("how", "where"),
     [

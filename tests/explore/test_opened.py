@@ -59,6 +59,7 @@ def test_this_is_no_notebook():
     assert not in_notebook()
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_the_page_below_the_cell(tmp_path):
     nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
     nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")

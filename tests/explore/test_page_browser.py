@@ -429,6 +429,7 @@ def test_50_000_examples_work_and_few_rows_are_in_the_document(browser, opened):
     assert set(cells(browser, "suspect")) == {"true"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pictures", "texts"])
 def test_a_phone_needs_no_sideways_scroll(browser, opened, kind):
     examples = pets()

@@ -97,6 +97,7 @@ def test_every_program_builds(family: str) -> None:
                 assert len(task.train) <= 640, fault.name
 
 
+@pytest.mark.exhaustive
 def test_data_faults_change_the_data_or_the_augmentation_at_both_strengths() -> None:
     def data(task: jr.Task) -> list[np.ndarray]:
         return [x for name in task.splits for x in jax.tree.leaves(split(task, name))]
@@ -346,6 +347,7 @@ def test_a_velocity_that_outlives_its_run() -> None:
         assert second_run_differs(build("regression_loop/velocity-outlives-run", strength))
 
 
+@pytest.mark.exhaustive
 def test_evaluation_that_is_not_repeatable() -> None:
     task = build("digits_cnn/dropout-in-evaluation", "weak")
     x = split(task)[0][:32]

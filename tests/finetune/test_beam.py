@@ -21,6 +21,7 @@ EOS, PAD = 1, 9
 penalties = st.floats(-1.5, 2.5).map(np.float32)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.thin(10)
 @pytest.mark.parametrize("name", variants(CONFIGS))
 @pytest.mark.parametrize(("beams", "penalty"), SEARCHES[1:])

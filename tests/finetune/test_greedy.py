@@ -47,6 +47,7 @@ def test_rows_end_at_the_end_token_and_are_padded(seed):
         np.testing.assert_allclose(score, said(row, want), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_the_row_of_an_example_does_not_depend_on_the_others():
     module, params = small_t5("gated_untied")
     inputs = inputs_of()

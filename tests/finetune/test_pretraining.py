@@ -193,6 +193,7 @@ def test_a_t5_is_written_and_read_again(changes, tmp_path):
         write_pretrained(tmp_path, odd, params, words)
 
 
+@pytest.mark.exhaustive
 def test_a_text_may_be_of_any_length_and_the_tokenizer_is_left_as_it_is():
     words = train_tokenizer(TEXTS, 60)
     words.enable_truncation(4)

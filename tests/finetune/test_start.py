@@ -65,6 +65,7 @@ def test_a_task_trains_from_there_and_leaves_what_was_loaded_alone(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, found.params, before)
 
 
+@pytest.mark.exhaustive
 def test_another_encoder_is_refused(tmp_path):
     found = load_pretrained(tiny(tmp_path))
     deeper = found.module.clone(depth=found.module.depth + 1)

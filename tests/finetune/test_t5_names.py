@@ -19,6 +19,7 @@ from jrecipe.types import TaskError
 names = pytest.mark.parametrize("name", CONFIGS)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.thin(4)
 @names
 def test_logits_are_those_of_the_reference(name):
@@ -39,6 +40,7 @@ def test_logits_are_those_of_the_reference(name):
     np.testing.assert_allclose(states[read], want_states[read], atol=1e-4)
 
 
+@pytest.mark.thin(3)
 @names
 def test_names_are_those_of_the_reference_and_no_others(name):
     params = small_t5(name)[1]

@@ -50,6 +50,7 @@ def all_tuned(found):
     return made
 
 
+@pytest.mark.exhaustive
 @each_kind
 def test_each_kind_learns_its_task(all_tuned, name):
     assert all_tuned(name).headline >= KINDS[name][3], str(all_tuned(name).scores)

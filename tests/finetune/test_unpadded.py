@@ -99,6 +99,7 @@ def test_training_is_that_of_padded_batches_and_is_traced_once_for_each_bucket()
     assert np.ptp(fit.history["loss"]) > 0.01
 
 
+@pytest.mark.exhaustive
 @pytest.mark.thin(6)
 @pytest.mark.parametrize(
     ("how", "left_out"), [({}, True), ({"accumulate": 4}, False), ({"devices": 2}, False)]
@@ -130,6 +131,7 @@ def test_batches_that_are_cut_in_parts_keep_their_padding():
     np.testing.assert_array_equal(fit.history["loss"], other.history["loss"])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.thin(3)
 @pytest.mark.parametrize(
     ("kind", "made"),

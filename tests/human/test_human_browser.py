@@ -116,6 +116,7 @@ def test_hostile_names_and_texts_are_shown_as_text_and_nothing_is_requested(
     assert browser.get_log("browser") == []
 
 
+@pytest.mark.slow
 def test_many_classes_are_found_by_typing(browser, opened, tmp_path):
     names = tuple(f"class {i}" for i in range(120))
     opened(make_sheet(pictures(names), n=2))

@@ -38,6 +38,7 @@ def network(kind):
     return module, params, jax.jit(functools.partial(module.apply, params))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.thin(3)
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 2**31))
@@ -207,6 +208,7 @@ def gradients(kind):
     return jax.jit(jax.value_and_grad(loss, has_aux=True))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.thin(3)
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 2**31))

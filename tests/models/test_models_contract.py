@@ -54,6 +54,7 @@ def test_init_is_a_function_of_the_key(name, seed):
     assert not same(init(key, x)[0], init(other, x)[0])
 
 
+@pytest.mark.thin(3)
 @each_network
 def test_parameters_are_a_nested_dict_of_float32(name):
     params, state = made(name)[0](jax.random.key(0), inputs_of(name, 0))
@@ -63,7 +64,7 @@ def test_parameters_are_a_nested_dict_of_float32(name):
         assert leaf.dtype == jnp.float32
 
 
-@pytest.mark.thin(3)
+@pytest.mark.thin(6)
 @each_network
 @given(seed=seeds)
 def test_evaluation_is_deterministic_ignores_the_key_and_keeps_the_state(name, seed):
@@ -79,7 +80,7 @@ def test_evaluation_is_deterministic_ignores_the_key_and_keeps_the_state(name, s
     assert (first.shape[0], first.dtype) == (B, jnp.float32)
 
 
-@pytest.mark.thin(3)
+@pytest.mark.thin(6)
 @with_dropout
 @given(key=keys)
 def test_training_draws_dropout_from_the_key_alone(name, key):

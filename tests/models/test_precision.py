@@ -50,6 +50,7 @@ def test_products_are_in_half_precision_and_everything_kept_is_not(precision, tr
     assert {x.dtype for x in jax.tree.leaves((out, after, grads, params))} == {jnp.dtype("float32")}
 
 
+@pytest.mark.exhaustive
 def test_bfloat16_is_near_float32_and_float32_is_the_network_itself():
     plain = as_model(LinenNet())
     params, state = plain.init(jax.random.key(0), INPUTS)

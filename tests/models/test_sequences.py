@@ -62,6 +62,7 @@ def test_padding_changes_nothing_wherever_it_stands(make, pool, seed):
     np.testing.assert_allclose(by_pad(scattered), behind, atol=1e-6)
 
 
+@pytest.mark.exhaustive
 @recurrent
 @pools
 def test_features_are_those_of_the_cell_run_by_hand(make, pool):
@@ -170,6 +171,7 @@ def test_a_gpt_is_a_task_that_passes_its_checks_and_learns():
     assert jr.fit(task, steps=200).evaluate("val").loss < 0.1
 
 
+@pytest.mark.exhaustive
 def test_places_matter():
     _, variables, apply = gpt(False)
     same = apply(variables, np.zeros((1, STEPS), np.int32))

@@ -111,6 +111,7 @@ def test_each_step_with_the_cache_gives_the_logits_without_it(name, seed):
             np.testing.assert_allclose(logits[:, beam], want[beam][:, i], atol=2e-5)
 
 
+@pytest.mark.exhaustive
 def test_beams_that_change_places_take_their_past_along():
     _, params, forward = network("tied")
     begin, step = compiled_writing("tied", 2)
@@ -128,6 +129,7 @@ def test_beams_that_change_places_take_their_past_along():
         np.testing.assert_allclose(logits[:, beam], want, atol=2e-5)
 
 
+@pytest.mark.exhaustive
 def test_what_was_read_is_computed_once_and_kept_once():
     _, params, _ = network("gated")
     begin, step = compiled_writing("gated", 2)

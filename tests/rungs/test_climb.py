@@ -68,6 +68,7 @@ def test_scores_are_those_of_fit(climbed):
             assert step.scores.gap[i] == pytest.approx(train.metric - val.metric)
 
 
+@pytest.mark.exhaustive
 def test_it_can_be_read(climbed):
     lines = climbed.markdown().splitlines()
     assert len(lines) == 2 + len(climbed.steps)

@@ -32,12 +32,14 @@ def run(folder, inputs):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_a_healthy_task_gives_one_passing_test_per_check(tmp_path):
     result = run(tmp_path, "inputs")
     assert result.returncode == 0, result.stdout
     assert "4 passed" in result.stdout  # B3 has two checks
 
 
+@pytest.mark.slow
 def test_a_broken_task_fails_with_the_finding_and_its_evidence(tmp_path):
     result = run(tmp_path, "inputs - inputs.mean(axis=0)")  # mixes the batch
     assert result.returncode == 1

@@ -63,6 +63,7 @@ BOXES = np.tile(np.float32([[[0, 0, 4, 4]]]), (16, 1, 1))
 OUTSIDE = np.where(np.arange(16)[:, None, None] == 3, np.float32([0, 0, 9, 4]), BOXES)
 
 
+@pytest.mark.slow
 @pytest.mark.thin(3)
 @pytest.mark.parametrize(
     ("name", "leaf", "says"),

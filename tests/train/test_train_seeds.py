@@ -79,6 +79,7 @@ def test_knobs_equal_the_same_numbers_written_in_the_task():
     assert not np.allclose(other.val_loss, knobbed.val_loss)
 
 
+@pytest.mark.slow
 def test_steps_are_rounded_up_and_a_run_that_blew_up_counts_as_the_worst():
     task = small(train=Remote(*pictures(60, 1)), optimizer=optax.sgd(1e30))
     runs = fit_seeds(task, 5, (0,), looks=2)

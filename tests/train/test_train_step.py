@@ -144,6 +144,7 @@ def test_two_parts_equal_one_device_even_if_one_part_holds_the_padding(layout):
         assert_identical(*(jax.tree.map(lambda x, i=i: x[i], states.params) for i in (0, 1)))
 
 
+@pytest.mark.slow
 def test_batch_statistics_are_those_of_each_part_averaged():
     # A part normalises by its own half, so gradients differ from one device's; the running mean of
     # equal halves does not, and counters stay integers.
