@@ -4,6 +4,8 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 TASK = """
 import jax, jax.numpy as jnp, numpy as np, jrecipe as jr
 rng = np.random.default_rng(0)
