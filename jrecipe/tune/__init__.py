@@ -2,6 +2,23 @@
 
 from jrecipe.tune.designs import grid, random, sobol
 from jrecipe.tune.parameters import Choice, Int, LogUniform, Uniform, When
+from jrecipe.tune.population import Halving, population
 from jrecipe.tune.space import Space
+from jrecipe.tune.trials import Trial, best_of, read_trials
 
-__all__ = ["Choice", "Int", "LogUniform", "Space", "Uniform", "When", "grid", "random", "sobol"]
+__all__ = [
+    "Choice",
+    "Halving",
+    "Int",
+    "LogUniform",
+    "Space",
+    "Trial",
+    "Uniform",
+    "When",
+    "best_of",
+    "grid",
+    "population",
+    "random",
+    "read_trials",
+    "sobol",
+]
