@@ -1,9 +1,12 @@
 """Tuning: spaces, random and quasi-random search, populations, Bayesian search, reports (E)."""
 
+from jrecipe.tune.attempt import StopTrialError
 from jrecipe.tune.designs import grid, random, sobol
 from jrecipe.tune.parameters import Choice, Int, LogUniform, Uniform, When
 from jrecipe.tune.population import Halving, population
+from jrecipe.tune.search import search
 from jrecipe.tune.space import Space
+from jrecipe.tune.study import study
 from jrecipe.tune.trials import Trial, best_of, read_trials
 
 __all__ = [
@@ -12,6 +15,7 @@ __all__ = [
     "Int",
     "LogUniform",
     "Space",
+    "StopTrialError",
     "Trial",
     "Uniform",
     "When",
@@ -20,5 +24,7 @@ __all__ = [
     "population",
     "random",
     "read_trials",
+    "search",
     "sobol",
+    "study",
 ]
