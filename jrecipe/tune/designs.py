@@ -73,7 +73,7 @@ def grid(space: Space, count: int) -> list[Params]:
       count: most points, >= 1.
     """
     _require("grid", count)
-    each = int(math.floor(count ** (1 / len(space)) + 1e-9))
+    each = math.floor(count ** (1 / len(space)) + 1e-9)
     if each < 2:
         raise TaskError(
             f"grid needs 2^{len(space)} = {2 ** len(space)} points for {len(space)} parameters, "

@@ -1,8 +1,8 @@
 """The books of a study: every trial is accounted for, and none is made twice (E).
 
-A study of n trials has n slots. Each slot is in the queue, in work at one worker, or at an end. When
-a worker dies its trial is closed, and the slot goes back into the queue with the same values. So it
-does not matter how many workers there are, when they come and how they go.
+A study of n trials has n slots. Each slot is in the queue, in work at one worker, or at an end.
+When a worker dies its trial is closed, and the slot goes back into the queue with the same values.
+So it does not matter how many workers there are, when they come and how they go.
 """
 
 from __future__ import annotations

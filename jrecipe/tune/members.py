@@ -136,9 +136,7 @@ class Members:
         self._together: bool | None = None
         self._start = jax.jit(self._shared(jax.vmap(start), 2, 0))
         self._stretch = jax.jit(self._shared(stretch, 3, 2), donate_argnums=0)
-        self._survive = jax.jit(
-            _survivors, static_argnums=2, out_shardings=self._cut
-        )
+        self._survive = jax.jit(_survivors, static_argnums=2, out_shardings=self._cut)
 
     def _shared(self, run: Callable[..., Any], members: int, others: int) -> Callable[..., Any]:
         """Returns `run` with its members cut between the devices; nothing is sent among them."""
@@ -227,9 +225,7 @@ class Members:
         keep = min(self.fill(keep), len(now.ids))
         numbered = jnp.asarray(now.ids, jnp.int32)
         states, knobs, ids, place = jax.block_until_ready(
-            self._survive(
-                (now.states, now.knobs, numbered), jnp.asarray(ranked, jnp.float32), keep
-            )
+            self._survive((now.states, now.knobs, numbered), jnp.asarray(ranked, jnp.float32), keep)
         )
         return Generation(states, knobs, np.asarray(ids), now.seeds[np.asarray(place)])
 

@@ -123,18 +123,14 @@ def population(
         )
     found: dict[int, Trial] = {}
     for places in _grouped(points, groups):
-        fixed, traced = _parted(points[places[0]], groups)
+        fixed, traced = parted(points[places[0]], groups)
         _require_task(make_task({**fixed, **traced}))
         members = Members(make_task, fixed, traced, there)
-        knobs = {
-            name: np.asarray([points[i][name] for i in places], np.float32) for name in traced
-        }
+        knobs = {name: np.asarray([points[i][name] for i in places], np.float32) for name in traced}
         run = _run(members, knobs, [seed_of[i] for i in places], steps, looks, by, halving)
         for at, end in run:
             place = places[at]
-            trial = Trial(
-                number=number_of[place], params=points[place], seed=seed_of[place], **end
-            )
+            trial = Trial(number=number_of[place], params=points[place], seed=seed_of[place], **end)
             found[place] = trial
             tell(trial)
     return [found[place] for place in range(len(points))]
@@ -164,8 +160,8 @@ def _run(
                 curves[place].append((look * stretch, float(values[row])))
                 last[int(place)] = _end(curves[place], seen, row, look == looks)
         going = set(last)
-        if look in cuts and left > 1:
-            left = max(1, -(-left // cuts[look]))
+        if look in cuts and left > cuts[look]:
+            left = -(-left // cuts[look])
             now = members.survive(now, values, left)
             going = {int(place) for place in now.ids if place >= 0}
             left = len(going)
@@ -174,9 +170,7 @@ def _run(
                 yield place, last[place]
 
 
-def _end(
-    curve: list[tuple[int, float]], seen: Look, row: int, at_end: bool
-) -> dict[str, Any]:
+def _end(curve: list[tuple[int, float]], seen: Look, row: int, at_end: bool) -> dict[str, Any]:
     step, value = curve[-1]
     finite = math.isfinite(value)
     return {
@@ -193,13 +187,13 @@ def _grouped(points: Sequence[Params], groups: Sequence[str]) -> list[list[int]]
     """Returns the places of the points of each group, in the order of their first ones."""
     found: dict[Any, list[int]] = {}
     for place, point in enumerate(points):
-        fixed, traced = _parted(point, groups)
+        fixed, traced = parted(point, groups)
         key = (tuple((name, type(v), v) for name, v in sorted(fixed.items())), tuple(traced))
         found.setdefault(key, []).append(place)
     return [*found.values()]
 
 
-def _parted(point: Params, groups: Sequence[str]) -> tuple[Params, Params]:
+def parted(point: Params, groups: Sequence[str]) -> tuple[Params, Params]:
     """Returns what decides the program, and what is traced."""
     traced = {
         name: value

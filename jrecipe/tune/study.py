@@ -143,9 +143,7 @@ def worker(
         _work(found, objective, space, trials, seed, number, True, prune, grace)
 
 
-def _found(
-    opened: Any, name: str, space: Space, resume: bool, storage: str | Path | None
-) -> Any:
+def _found(opened: Any, name: str, space: Space, resume: bool, storage: str | Path | None) -> Any:
     """Returns the study, made if there is none; refuses one that searches something else."""
     optuna = require_optuna()
     there = name in optuna.get_all_study_names(opened)
@@ -190,7 +188,7 @@ def _spawned(job: Sequence[Any], workers: int) -> list[Any]:
 def _watch_over(processes: Sequence[Any], news: Callable[[], Ledger]) -> None:
     """Waits for the workers; takes them along if this process is interrupted."""
     try:
-        while any([process.is_alive() for process in processes]):  # all: asking buries the dead
+        while sum(process.is_alive() for process in processes):  # all: asking buries the dead
             time.sleep(2 * _PAUSE)
             news()
     finally:

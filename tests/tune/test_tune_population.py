@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+
 from jrecipe import augment, losses, models, regularize, train, tune
 from jrecipe.task import Task
 from jrecipe.types import TaskError
@@ -55,9 +56,7 @@ def test_members_are_trained_as_each_alone():
         assert (trial.number, trial.params, trial.seed) == (number, points[number], 5 + number)
         alone = train.fit(make_task(points[number]), 12, seed=5 + number, progress=False)
         plain = make_task({**points[number], "smoothing": 0.0})
-        found = train.evaluate(
-            train.trainer_of(plain).predict, alone.state, plain.val, plain.loss
-        )
+        found = train.evaluate(train.trainer_of(plain).predict, alone.state, plain.val, plain.loss)
         assert trial.value == pytest.approx(found.loss, rel=2e-4)
     values = [trial.value for trial in trials]
     assert len({round(value, 5) for value in values}) == 3  # they do differ

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from jrecipe import tune
 from jrecipe.types import TaskError
 

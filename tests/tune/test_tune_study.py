@@ -12,6 +12,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
+
 from jrecipe import tune
 from jrecipe.tune.ledger import Watch, is_surplus, me, read_ledger
 from jrecipe.types import TaskError
@@ -169,7 +170,9 @@ def test_a_worker_that_is_killed_loses_no_trial_and_doubles_none(kind, tmp_path)
     file.write_text(PROGRAM)
     storage = str(tmp_path / "s.journal") if kind == "file" else f"sqlite:///{tmp_path}/s.db"
     run = subprocess.Popen(
-        [sys.executable, str(file), storage], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, str(file), storage],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
     deadline = time.monotonic() + 300
