@@ -7,7 +7,9 @@ after another (JAX), and of the fastest eager torch loop (one thread, fused Adam
 Also how that goes with the number of members.
 
 All run in turns in one process; torch trains a few models in each turn, and its time is that of
-all. Results depend on how busy the machine is: two of its cores are what the population is for.
+all. Beside the time on the clock, the time of the processors is told, of all threads together. On a
+machine that others use as well the clock says little; then the population's share of the clock on
+free cores is its processors' time over their number, as its members need nothing of one another.
 
 Command: python experiments/benchmarks/population.py --rounds 3   (pip install '.[bench]')
 Hardware and results: docs/tune.md.
@@ -20,6 +22,7 @@ import json
 import os
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(os.cpu_count()))
@@ -57,34 +60,34 @@ def make_task(params: dict) -> jr.Task:
     )
 
 
-def as_population(count: int, steps: int, devices: int) -> float:
-    """Returns seconds for `count` models, everything included."""
+def timed(run: Callable[[], None]) -> tuple[float, float]:
+    """Returns seconds on the clock, and of the processors."""
     jax.clear_caches()
+    clock, processors = time.perf_counter(), time.process_time()
+    run()
+    return time.perf_counter() - clock, time.process_time() - processors
+
+
+def as_population(count: int, steps: int, devices: int) -> None:
     points = jr.tune.sobol(SPACE, count)
-    start = time.perf_counter()
     trials = jr.tune.population(make_task, points, steps=steps, looks=1, devices=devices)
     assert all(trial.state == "done" for trial in trials)
-    return time.perf_counter() - start
 
 
-def one_after_another(count: int, steps: int) -> float:
+def one_after_another(count: int, steps: int) -> None:
     """The same in JAX: one program, compiled once, called for each model."""
-    jax.clear_caches()
     points = jr.tune.sobol(SPACE, count)
-    start = time.perf_counter()
     objective = jr.tune.TaskObjective(make_task, steps, looks=1)
     for params in points:
         objective(params, lambda step, value: None)
-    return time.perf_counter() - start
 
 
-def with_torch(count: int, steps: int) -> float:
+def with_torch(steps: int) -> None:
     import torch
 
     torch.set_num_threads(1)
     inputs, targets = torch.from_numpy(TRAIN[0]), torch.from_numpy(TRAIN[1].astype(np.int64))
     val, labels = torch.from_numpy(VAL[0]), torch.from_numpy(VAL[1].astype(np.int64))
-    start = time.perf_counter()
     for params in jr.tune.sobol(SPACE, TORCH_MODELS):
         model = torch.nn.Sequential(
             torch.nn.Linear(64, WIDTH),
@@ -109,7 +112,6 @@ def with_torch(count: int, steps: int) -> float:
                     break
         with torch.no_grad():
             float(torch.nn.functional.cross_entropy(model(val), labels))
-    return (time.perf_counter() - start) * count / TORCH_MODELS
 
 
 def main() -> None:
@@ -120,28 +122,31 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     cores = len(jax.devices())
+    with_torch(20)  # loads it
     found = []
     for count in args.members:
-        contest = {
-            f"population, {cores} cores": lambda k=count: as_population(k, args.steps, cores),
-            "population, 1 core": lambda k=count: as_population(k, args.steps, 1),
-            "JAX one after another": lambda k=count: one_after_another(k, args.steps),
-            "torch one after another": lambda k=count: with_torch(k, args.steps),
+        contest: dict[str, tuple[float, Callable[[], None]]] = {
+            f"population, {cores} cores": (1, lambda k=count: as_population(k, args.steps, cores)),
+            "population, 1 core": (1, lambda k=count: as_population(k, args.steps, 1)),
+            "JAX one after another": (1, lambda k=count: one_after_another(k, args.steps)),
+            "torch one after another": (count / TORCH_MODELS, lambda: with_torch(args.steps)),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in contest}
+        seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contest}
         for _ in range(args.rounds):
-            for name, run in contest.items():
-                seconds[name].append(run())
-                print(f"{count} models, {name}: {seconds[name][-1]:.1f} s", flush=True)
+            for name, (times, run) in contest.items():
+                clock, processors = timed(run)
+                seconds[name].append((times * clock, times * processors))
         first = seconds[f"population, {cores} cores"]
         for name, all_of in seconds.items():
-            ratio = statistics.median(b / a for a, b in zip(first, all_of, strict=True))
-            best = min(all_of)
-            print(
-                f"| {count} | {name} | {count / best:.2f} | {ratio:.2f} |",
-                flush=True,
+            clock, processors = (
+                statistics.median(b[i] / a[i] for a, b in zip(first, all_of, strict=True))
+                for i in (0, 1)
             )
-            found.append({"members": count, "name": name, "seconds": all_of, "ratio": ratio})
+            least = min(one[1] for one in all_of)
+            print(
+                f"| {count} | {name} | {least:.1f} s | {processors:.2f} | {clock:.2f} |", flush=True
+            )
+            found.append({"members": count, "name": name, "clock and processors": all_of})
     if args.out:
         args.out.write_text(json.dumps({"steps": args.steps, "rows": found}, indent=2))
 

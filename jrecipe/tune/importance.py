@@ -86,14 +86,14 @@ def importance(trials: Sequence[Trial], space: Space, seed: int = 0) -> Importan
     ranks = rankdata(values) / len(values)
     costs, missed = np.zeros(len(space)), 0.0
     for train, test in KFold(_FOLDS, shuffle=True, random_state=seed).split(places):
-        forest = RandomForestRegressor(100, random_state=seed).fit(places[train], ranks[train])
+        forest = RandomForestRegressor(64, random_state=seed).fit(places[train], ranks[train])
         missed += float(np.square(forest.predict(places[test]) - ranks[test]).sum())
         costs += permutation_importance(
             forest,
             places[test],
             ranks[test],
             scoring="neg_mean_squared_error",
-            n_repeats=5,
+            n_repeats=3,
             random_state=seed,
         ).importances_mean
     total = float(np.square(ranks - ranks.mean()).sum())
