@@ -13,6 +13,7 @@ from jrecipe.cli.printing import print_place, print_report
 from jrecipe.cli.progress import saying
 from jrecipe.cli.run_folder import choose_folder, claimed
 from jrecipe.cli.stop import INTERRUPTED, StopError, os_stop
+from jrecipe.cli.target import user_code
 from jrecipe.types import TaskError
 
 
@@ -110,6 +111,7 @@ def tune(
         from jrecipe.cli.saving import save_run
         from jrecipe.cli.tuned import load_tuned
         from jrecipe.cli.tuning import Job
+        from jrecipe.train import Clock
 
         say.briefly(f"Load {target}")
         tuned = load_tuned(target, seed, column, data_dir, network, steps)
@@ -125,11 +127,28 @@ def tune(
             "name": tuned.name,
         }
         again = command_for(arguments, folder, resume=True)
-        with claimed(folder, record, resume=resume):
-            job = Job(tuned, trials, steps, seeds, seed, by, not no_stopping, folder, resume, say)
+        with (
+            claimed(folder, record, resume=resume),
+            user_code(tuned.target),
+            Clock() as clock,
+        ):
+            job = Job(
+                tuned,
+                trials=trials,
+                steps=steps,
+                seeds=seeds,
+                seed=seed,
+                by=by,
+                stopping=not no_stopping,
+                folder=folder,
+                resume=resume,
+                say=say,
+                clock=clock,
+            )
             try:
                 if bayesian:
-                    found = job.bayesian(workers or 1, storage or str(folder / "study.journal"))
+                    place = storage or str(folder / "study.journal")
+                    found = job.bayesian(workers or 1, place, join=storage is not None)
                 else:
                     found = job.population()
                 report = job.report(found, command_of(arguments))

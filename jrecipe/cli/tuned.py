@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jrecipe.types import TaskError
 
 if TYPE_CHECKING:
+    from jrecipe.cli.target import Target
     from jrecipe.task import Task
     from jrecipe.tune import Space
     from jrecipe.tune.members import MakeTask
@@ -62,6 +63,15 @@ class Tuned:
         from jrecipe.cli.target import folder_name
 
         return folder_name(self.text)
+
+    @property
+    def target(self) -> Target:
+        """The target, to tell whose code raised something."""
+        from jrecipe.cli.target import Target
+
+        file = self.text.rpartition(":")[0] if ".py:" in self.text else self.text
+        own = Path(file).expanduser() if file.endswith(".py") else None
+        return Target(self.text, self.name, self.space, own)  # type: ignore[arg-type]
 
     @property
     def place(self) -> str:

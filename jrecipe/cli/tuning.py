@@ -10,7 +10,7 @@ from jrecipe.cli.tuned import Tuned
 from jrecipe.recipe.checked import facts
 from jrecipe.report import Report
 from jrecipe.train import Clock
-from jrecipe.tune import Halving, TaskObjective, Trial, rerun, sobol, study, tuning_report
+from jrecipe.tune import Halving, Rerun, TaskObjective, Trial, rerun, sobol, study, tuning_report
 from jrecipe.tune.population import By, population
 from jrecipe.tune.rerun import lowest
 from jrecipe.tune.trials import TrialFile, best_of, no_success
@@ -35,11 +35,13 @@ class Job:
       folder: for `trials.jsonl`.
       resume: whether it may hold trials.
       say: told what is done now.
+      clock: of the whole run.
     """
 
     def __init__(
         self,
         tuned: Tuned,
+        *,
         trials: int,
         steps: int,
         seeds: int,
@@ -49,11 +51,11 @@ class Job:
         folder: Path,
         resume: bool,
         say: Callable[[str], None],
+        clock: Clock,
     ) -> None:
         self.tuned, self.trials, self.steps, self.seeds = tuned, trials, steps, seeds
         self.seed, self.by, self.stopping, self.say = seed, by, stopping, say
-        self.resume, self.clock = resume, Clock()
-        self.clock.__enter__()
+        self.resume, self.clock = resume, clock
         self.file = TrialFile(folder / "trials.jsonl", resume)
         self.best: dict[str, str] = {}
 
@@ -82,8 +84,14 @@ class Job:
             )
         return self._all()
 
-    def bayesian(self, workers: int, storage: str) -> list[Trial]:
-        """Searches by Optuna; what the storage knows is not done again."""
+    def bayesian(self, workers: int, storage: str, join: bool) -> list[Trial]:
+        """Searches by Optuna; what the storage knows is not done again.
+
+        Args:
+          workers: processes.
+          storage: a file or URL.
+          join: whether the study may be there already.
+        """
         self.say(f"Search {self.tuned.name}: {self.trials} trials by Optuna, in {storage}")
         known = {trial.number for trial in self.ended}
         study(
@@ -92,9 +100,9 @@ class Job:
             trials=self.trials,
             storage=storage,
             workers=workers,
-            name=f"jrecipe tune {self.tuned.name}",
+            name=f"{self.tuned.name}, {self.steps} updates, {self.by}, seed {self.seed}",
             seed=self.seed,
-            resume=self.resume,
+            resume=join or self.resume,
             prune=self.stopping,
             tell=lambda trial: None if trial.number in known else self._tell(trial),
         )
@@ -132,8 +140,7 @@ class Job:
         best = f", the best {best_of(self.ended).value:.4g}" if done else ""
         return f"{len(self.ended)} of {self.trials} trials are kept in {self.file.path}{best}"
 
-    def _report(self, trials: list[Trial], command: str, again: list) -> Report:
-        self.clock.__exit__(None, None, None)
+    def _report(self, trials: list[Trial], command: str, again: list[Rerun]) -> Report:
         task = self.tuned(best_of(trials).params)
         return tuning_report(
             trials,

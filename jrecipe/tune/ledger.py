@@ -63,8 +63,9 @@ def read_ledger(trials: Iterable[Any], count: int) -> Ledger:
         elif state == "WAITING":
             waiting.add(slot)
         else:
-            killed.setdefault(slot, []).append(trial)
-            if len(killed[slot]) >= MOST_KILLS:
+            own = killed.setdefault(slot, [])
+            own.append(trial)
+            if sum(not one.user_attrs.get("interrupted") for one in own) >= MOST_KILLS:
                 ends.setdefault(slot, trial)
     busy = {trial.user_attrs["slot"] for trial in running} | waiting | set(ends)
     missing = {

@@ -108,8 +108,12 @@ def study(
 
     job = (objective, space, trials, storage, name, seed, prune, grace)
     if workers == 1:
-        with reaching(storage):
-            _work(found, *job[:3], seed, 0, False, prune, grace, after=news)
+        work = _work(found, *job[:3], seed, 0, False, prune, grace)
+        while True:
+            with reaching(storage):
+                if next(work, None) is None:
+                    break
+            news()
     else:
         _watch_over(_spawned(job, workers), news)
     ledger = news()
@@ -140,7 +144,8 @@ def worker(
     optuna = require_optuna()
     with contextlib.suppress(KeyboardInterrupt), reaching(storage):
         found = optuna.load_study(study_name=name, storage=open_storage(storage))
-        _work(found, objective, space, trials, seed, number, True, prune, grace)
+        for _ in _work(found, objective, space, trials, seed, number, True, prune, grace):
+            pass
 
 
 def _found(opened: Any, name: str, space: Space, resume: bool, storage: str | Path | None) -> Any:
@@ -208,9 +213,8 @@ def _work(
     several: bool,
     prune: bool,
     grace: float,
-    after: Callable[[], Any] = lambda: None,
-) -> None:
-    """Takes trials from the queue until every slot is at its end."""
+) -> Iterator[int]:
+    """Takes trials from the queue until every slot is at its end; yields the number of each."""
     optuna = require_optuna()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -245,7 +249,11 @@ def _work(
             _one(found, trial, objective, space, min(BEAT, grace / 4))
         except optuna.exceptions.UpdateFinishedTrialError:
             continue  # it was held to be dead, and another worker has the trial
-        after()
+        except KeyboardInterrupt:
+            trial.set_user_attr("interrupted", True)
+            found.tell(trial, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+            raise
+        yield int(trial.number)
 
 
 def _in_order(found: Any, space: Space, trials: int, seed: int, watch: Watch) -> Ledger:

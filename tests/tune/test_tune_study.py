@@ -222,6 +222,24 @@ def test_the_ledger_puts_each_slot_in_one_place():
     assert ledger.failed == 2
 
 
+def test_ctrl_c_puts_a_trial_back_with_its_values_as_often_as_it_comes(tmp_path):
+    calls = []
+
+    def stopped(params, report):
+        calls.append(params["x"])
+        if len(calls) <= 4:  # more often than a trial may end its worker
+            raise KeyboardInterrupt
+        return params["x"] ** 2
+
+    space, storage = tune.Space({"x": tune.Uniform(-1.0, 1.0)}), tmp_path / "s.journal"
+    for i in range(4):
+        with pytest.raises(KeyboardInterrupt):
+            tune.study(stopped, space, trials=2, storage=storage, resume=i > 0)
+    trials = tune.study(stopped, space, trials=2, storage=storage, resume=True)
+    assert [t.state for t in trials] == ["done", "done"]
+    assert len(set(calls)) == 2  # each slot keeps its values
+
+
 def test_of_two_trials_of_a_slot_one_counts():
     one, two = trial(3, 1, "RUNNING"), trial(4, 1, "RUNNING")
     assert is_surplus(two, [one, two])
