@@ -201,7 +201,7 @@ class Members:
 
     def _in_turn(self, now: Generation, rows: np.ndarray) -> TrainState:
         """Trains one member after another, update by update: see `train.compiled`."""
-        after = []
+        after: list[TrainState] = []
         for i, own in enumerate(rows):
             if now.ids[i] < 0 and after:  # it only fills up
                 after.append(after[-1])
@@ -263,5 +263,6 @@ def judged(loss: LossFunction) -> LossFunction:
     What is smoothed has another floor, so that a loss cannot judge its own smoothing.
     """
     if isinstance(loss, losses.Loss) and hasattr(loss, "label_smoothing"):
-        return dataclasses.replace(loss, label_smoothing=0.0)
+        smoothed: Any = loss
+        return dataclasses.replace(smoothed, label_smoothing=0.0)
     return loss

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from jrecipe.tune.attempt import HOPELESS, Objective, attempt
+from jrecipe.tune.attempt import HOPELESS, Objective, Report, attempt
 from jrecipe.tune.designs import DESIGNS
 from jrecipe.tune.space import Space
 from jrecipe.tune.trials import Trial, TrialFile, no_success
@@ -65,9 +65,7 @@ def search(
         if number in done:
             continue
         curve: list[tuple[int, float]] = []
-        found = attempt(
-            objective, params, lambda step, value, to=curve: to.append((int(step), float(value)))
-        )
+        found = attempt(objective, params, _noting(curve))
         trial = Trial(
             number=number,
             params=params,
@@ -87,3 +85,10 @@ def search(
             kept = "" if file is None else f" They are kept in {file.path}."
             raise TaskError(no_success(known) + kept)
     return [done[number] for number in sorted(done)]
+
+
+def _noting(curve: list[tuple[int, float]]) -> Report:
+    def report(step: int, value: float) -> None:
+        curve.append((int(step), float(value)))
+
+    return report

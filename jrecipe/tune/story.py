@@ -68,7 +68,7 @@ def tuning_report(
     sections.append(
         Section(
             title="Slices",
-            text="Each point is a trial; those that failed are left out.",
+            text=("Each point is a trial; those that failed are left out.",),
             figures=plots.slices(trials, space, what),
         )
     )
@@ -160,7 +160,7 @@ def _summary(trials: Sequence[Trial], best: Trial, what: str) -> Section:
         for t in done
     ]
     table = Table(title="The lowest trials", columns=("trial", what, *names), rows=rows)
-    return Section(title="Search", text=text, table=table, figures=(plots.so_far(trials, what),))
+    return Section(title="Search", text=(text,), table=table, figures=(plots.so_far(trials, what),))
 
 
 def _roles(space: Space, best: Trial, edges: Sequence[str]) -> Section:
@@ -195,7 +195,7 @@ def _scientific(trials: Sequence[Trial], space: Space, what: str) -> Section:
                 )
             )
     text = "Each value at its best. A value with fewer trials had less tuning, and looks worse."
-    return Section(title="Scientific parameters", text=text, figures=tuple(figures))
+    return Section(title="Scientific parameters", text=(text,), figures=tuple(figures))
 
 
 def _over_seeds(reruns: Sequence[Rerun], what: str) -> Section:
@@ -221,22 +221,22 @@ def _over_seeds(reruns: Sequence[Rerun], what: str) -> Section:
     )
     columns = ("values", f"{what}, mean (95 % interval)", "metric", "")
     table = Table(title="From fresh seeds", columns=columns, rows=rows)
-    return Section(title="The best, over seeds", text=text, table=table, figures=(bars,))
+    return Section(title="The best, over seeds", text=(text,), table=table, figures=(bars,))
 
 
 def _mattered(trials: Sequence[Trial], space: Space) -> Section:
     title = "What mattered"
     if len(space) < 2:
-        return Section(title=title, text="Only one parameter was searched.")
+        return Section(title=title, text=("Only one parameter was searched.",))
     found = importance(trials, space)
     if found is None:
-        return Section(title=title, text="Too few trials to tell; there should be 16 or more.")
+        return Section(title=title, text=("Too few trials to tell; there should be 16 or more.",))
     text = (
         f"A forest guesses the rank of trials that it has not seen with R² = {found.explained:.2f}."
     )
     if found.explained < _EXPLAINED:
         text += " That is so little that these shares say hardly anything."
-    return Section(title=title, text=text, figures=(plots.importance_bars(found),))
+    return Section(title=title, text=(text,), figures=(plots.importance_bars(found),))
 
 
 def _range(parameter: Any) -> str:
