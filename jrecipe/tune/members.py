@@ -75,7 +75,8 @@ class Members:
         whole = NamedSharding(self._mesh, PartitionSpec())
         data = task.train.take(np.arange(len(task.train)))
         self._data = jax.device_put(jax.tree.map(jnp.asarray, data), whole)
-        self._val = jax.device_put(padded_batches(task.val), whole)
+        batches = padded_batches(task.val)
+        self._val = jax.device_put(jax.tree.map(lambda *x: jnp.stack(x), *batches), whole)
         size, inputs = task.batch_size, example_inputs(task)
         judge, metric = judged(task.loss), task.metric
         assert metric is not None
@@ -111,28 +112,27 @@ class Members:
         def alone(state: TrainState, row: Array, knobs: PyTree, data: PyTree) -> TrainState:
             return one(update_of(family(knobs)), state, row, data)[0]
 
-        def sums(state: TrainState, knobs: PyTree, batches: list[Batch]) -> Array:
-            """float32[batches, 2, 2]: sums of value and weight, of loss and metric."""
-            model = family(knobs).model
+        def sums(state: TrainState, knobs: PyTree, batch: Batch) -> Array:
+            """float32[2, 2]: sums of value and weight, of loss and metric."""
+            outputs = family(knobs).model.apply(state.params, state.model_state, batch.inputs)[0]
             found = []
-            for batch in batches:
-                outputs = model.apply(state.params, state.model_state, batch.inputs)[0]
-                pair = []
-                for measure in (judge, metric):
-                    value, weight = losses.weighted(measure, outputs, batch.targets, batch.weights)
-                    pair.append(jnp.stack([(value * weight).sum(), weight.sum()]))
-                found.append(jnp.stack(pair))
+            for measure in (judge, metric):
+                value, weight = losses.weighted(measure, outputs, batch.targets, batch.weights)
+                found.append(jnp.stack([(value * weight).sum(), weight.sum()]))
             return jnp.stack(found)
 
         def stretch(
-            states: TrainState, rows: Array, knobs: PyTree, data: PyTree, val: list[Batch]
+            states: TrainState, rows: Array, knobs: PyTree, data: PyTree, val: Batch
         ) -> tuple[TrainState, Array]:
             states, _ = jax.vmap(advance, (0, 0, 0, None))(states, rows, knobs, data)
-            return states, jax.vmap(sums, (0, 0, None))(states, knobs, val)
+            each = jax.vmap(sums, (0, 0, None))
+            # float32[batches, k, 2, 2], one batch after another
+            found = jax.lax.map(lambda batch: each(states, knobs, batch), val)
+            return states, jnp.swapaxes(found, 0, 1)
 
         self._alone = alone
         self._step = jax.jit(quick_on_cpu(alone), donate_argnums=0)
-        self._sums = jax.jit(jax.vmap(sums, (0, 0, None)))
+        self._sums = jax.jit(sums)
         self._together: bool | None = None
         self._start = jax.jit(self._shared(jax.vmap(start), 2, 0))
         self._stretch = jax.jit(self._shared(stretch, 3, 2), donate_argnums=0)
@@ -166,7 +166,8 @@ class Members:
         place = np.minimum(np.arange(count), len(seeds) - 1)  # the last one fills up
         seeds_of = np.asarray(seeds, np.int64)[place]
         put = lambda x: jax.device_put(x, self._cut)  # noqa: E731
-        keys = put(jnp.stack([jax.random.key(int(seed)) for seed in seeds_of]))
+        data = np.stack([jax.random.key_data(jax.random.key(int(seed))) for seed in seeds_of])
+        keys = put(jax.random.wrap_key_data(jnp.asarray(data)))
         own = {name: put(np.asarray(value)[place]) for name, value in knobs.items()}
         states = jax.block_until_ready(self._start(keys, own))
         ids = np.where(np.arange(count) < len(seeds), np.arange(count), -1)
@@ -193,25 +194,28 @@ class Members:
                 )
             )
         else:
-            states = self._in_turn(now, rows)
-            found = jax.block_until_ready(self._sums(states, now.knobs, self._val))
+            states, found = self._in_turn(now, rows)
         total = np.asarray(found, np.float64).sum(axis=1)  # [k, 2, 2]
         means = total[..., 0] / total[..., 1]
         return dataclasses.replace(now, states=states), Look(means[:, 0], means[:, 1])
 
-    def _in_turn(self, now: Generation, rows: np.ndarray) -> TrainState:
+    def _in_turn(self, now: Generation, rows: np.ndarray) -> tuple[TrainState, Array]:
         """Trains one member after another, update by update: see `train.compiled`."""
         after: list[TrainState] = []
+        found: list[Array] = []
+        batches = [_member(self._val, i) for i in range(len(self._val.weights))]
         for i, own in enumerate(rows):
             if now.ids[i] < 0 and after:  # it only fills up
                 after.append(after[-1])
+                found.append(found[-1])
                 continue
             state, knobs = _member(now.states, i), _member(now.knobs, i)
             for row in own:
                 state = self._step(state, row, knobs, self._data)
             after.append(state)
+            found.append(np.stack([self._sums(state, knobs, batch) for batch in batches]))
         stacked = jax.tree.map(lambda *x: jnp.stack(x), *after)
-        return jax.device_put(stacked, self._cut)
+        return jax.device_put(stacked, self._cut), np.stack(found)
 
     def survive(self, now: Generation, values: np.ndarray, keep: int) -> Generation:
         """Returns the best members, ranked and moved together by a program of the devices.
