@@ -116,7 +116,8 @@ def draw(out: Path, groups: dict[Any, list[jr.tune.Trial]], best: dict[str, np.n
     everything = [t for trials in groups.values() for t in trials if np.isfinite(t.value)]
     x, y, value = np.array([(*(t.params[n] for n in MATTER), t.value) for t in everything]).T
     for panel, name in zip(panels[:2], ("grid", "random"), strict=True):
-        panel.scatter(x, y, c=np.log(np.minimum(value, 2.5)), s=90, alpha=0.25, cmap="viridis", linewidths=0)
+        shade = np.log(np.minimum(value, 2.5))
+        panel.scatter(x, y, c=shade, s=80, alpha=0.25, cmap="viridis", linewidths=0)
         own = groups[name, 0]
         panel.scatter(
             *zip(*((t.params["rate"], t.params["decay"]) for t in own), strict=True),
