@@ -29,6 +29,7 @@ _MODULES = (
     "rungs",
     "testing",
     "train",
+    "tune",
 )
 _NAMES = {
     "Batch": "types",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
         rungs,
         testing,
         train,
+        tune,
     )
     from jrecipe.checks.inside import look_inside
     from jrecipe.checks.result import Finding, Suspect, Verdict

@@ -162,6 +162,27 @@ class Histograms:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Parallel:
+    """Parallel coordinates: an upright axis for each quantity, and a line for each example.
+
+    Attributes:
+      title: one line.
+      axes: d names.
+      ends: d times (text at the lower end, text at the upper end).
+      places: float[n, d] in [0, 1], from the lower to the upper end; NaN leaves a gap.
+      marked: n bools; these lines stand out.
+      mark: what the marked ones are.
+    """
+
+    title: str
+    axes: Sequence[str]
+    ends: Sequence[tuple[str, str]]
+    places: np.ndarray
+    marked: Sequence[bool] = ()
+    mark: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
     """Text in rows and columns, for what is read rather than seen.
 
@@ -181,4 +202,4 @@ class Table:
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-Figure = Curves | Pictures | Matrix | Bars | Histograms | Table
+Figure = Curves | Pictures | Matrix | Bars | Histograms | Parallel | Table

@@ -27,6 +27,7 @@ RECIPE = {
     "regularize",
     "report",
     "train",
+    "tune",
 }
 ALL = {*RECIPE, "human", "recipe", "rungs", "jrecipe"}
 MAY_IMPORT: dict[str, set[str]] = {
@@ -56,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "explore": {*ABOVE_TASK, "checks", "draw", "train"},
     "finetune": {*ABOVE_TASK, "metrics", "models", "train", "checks.result"},
     "rungs": {*ABOVE_TASK, "train", "report"},
+    "tune": {*ABOVE_TASK, "train", "report", "draw", "checks.result"},
     "human": {*BASE, "data.order", "draw", "task", "checks.examples", "checks.intervals"},
     "recipe": RECIPE | {"jrecipe"},  # of the package itself: its version
     "testing": ALL,

@@ -13,6 +13,7 @@ TABLE = {
     "inspect": Lazy("jrecipe.cli.inspect:inspect", "Look at the data only."),
     "human": Lazy("jrecipe.cli.human:human", "Ask a person, on a page, and score the answers."),
     "fit": Lazy("jrecipe.cli.fit:fit", "Train only; can be interrupted and resumed."),
+    "tune": Lazy("jrecipe.cli.tune:tune", "Search for learning rate, decay, dropout and so on."),
     "finetune": Lazy("jrecipe.cli.finetune:finetune", "Fine-tune BERT or its like on texts."),
     "launch": Lazy("jrecipe.cli.launch:launch", "Try out training in several processes."),
     "predict": Lazy("jrecipe.cli.predict:predict", "Use a trained network on new files."),

@@ -1,4 +1,4 @@
-"""Plots as SVG, by matplotlib: curves, matrices and bars."""
+"""Plots as SVG, by matplotlib: curves, matrices, bars and parallel coordinates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from jrecipe.draw.element import for_pages
 from jrecipe.draw.style import ABOVE, BELOW, GRID, INK, SERIES
 from jrecipe.draw.text import clean, short_number, tick_text
-from jrecipe.figures import Bars, Curves, Matrix
+from jrecipe.figures import Bars, Curves, Matrix, Parallel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,7 @@ _CELLS_DRAWN, _CELLS_NUMBERED = 32, 14
 _LARGEST = 1e100  # keeps axis arithmetic finite
 
 
-def svg(figure: Curves | Matrix | Bars, *, prefix: str | None = None) -> str:
+def svg(figure: Curves | Matrix | Bars | Parallel, *, prefix: str | None = None) -> str:
     """Draws a plot as an `<svg>` element, equal for equal figures.
 
     Args:
@@ -52,10 +52,13 @@ def svg(figure: Curves | Matrix | Bars, *, prefix: str | None = None) -> str:
         Curves: _draw_curves,
         Matrix: _draw_matrix,
         Bars: _draw_bars,
+        Parallel: _draw_parallel,
     }
     draw = drawers.get(type(figure))
     if draw is None:
-        raise TypeError(f"svg draws Curves, Matrix and Bars, got {figure!r}; use html(figure).")
+        raise TypeError(
+            f"svg draws Curves, Matrix, Bars and Parallel, got {figure!r}; use html(figure)."
+        )
     if prefix is None:
         prefix = "jr" + hashlib.sha256(repr(figure).encode("utf-8", "replace")).hexdigest()[:10]
     settings: Any = {
@@ -269,6 +272,48 @@ def _draw_bars(figure: Bars, canvas: Canvas) -> None:
         )
 
 
+def _draw_parallel(figure: Parallel, canvas: Canvas) -> None:
+    places = np.asarray(figure.places, dtype=float)
+    if places.ndim != 2 or not places.size or not np.isfinite(places).any():
+        _draw_nothing(canvas)
+        return
+    # The axes lie across, so that their names have room; a line runs from the top to the bottom.
+    n, d = places.shape
+    marked = np.array([*figure.marked, *[False] * n][:n], bool)
+    canvas.set_size_inches(WIDTH / 72, (34 * d + 40) / 72)
+    axes = canvas.add_subplot()
+    rows = np.arange(d, dtype=float)
+    joined = np.where(np.isfinite(places), np.clip(places, 0.0, 1.0), np.nan)
+    for chosen, color, alpha, width in ((False, SERIES[0], 0.3, 0.9), (True, SERIES[1], 0.9, 1.5)):
+        for line in joined[marked == chosen]:
+            dots = "o" if np.isfinite(line).sum() == 1 else None
+            axes.plot(
+                line, rows, color=color, alpha=alpha, linewidth=width, marker=dots, markersize=3
+            )
+    for row, name, (low, high) in zip(rows, figure.axes, figure.ends, strict=False):
+        axes.plot([0, 1], [row, row], color=INK, linewidth=0.8)
+        axes.text(0, row - 0.12, clean(low, 12), ha="left", va="bottom", fontsize=9.5)
+        axes.text(0.5, row - 0.12, clean(name, 30), ha="center", va="bottom")
+        axes.text(1, row - 0.12, clean(high, 12), ha="right", va="bottom", fontsize=9.5)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(d - 0.7, -0.75)
+    axes.set_axis_off()
+    if marked.any() and figure.mark:
+        from matplotlib.lines import Line2D
+
+        line = Line2D([], [], color=SERIES[1], linewidth=1.5)
+        canvas.legend(
+            [line],
+            [clean(figure.mark, 44)],
+            loc="outside upper left",
+            frameon=False,
+            borderpad=0.25,
+            handlelength=1.6,
+            borderaxespad=0.0,
+            fontsize=10.5,
+        )
+
+
 def _draw_nothing(canvas: Canvas) -> None:
     canvas.set_size_inches(WIDTH / 72, 60 / 72)
     canvas.text(0.5, 0.5, "nothing to draw", ha="center", va="center", style="italic", alpha=0.7)
@@ -314,7 +359,7 @@ def _rgb(color: str) -> np.ndarray:
     return np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
 
 
-def _spoken(figure: Curves | Matrix | Bars) -> str:
+def _spoken(figure: Curves | Matrix | Bars | Parallel) -> str:
     if isinstance(figure, Curves):
         ends = []
         for name, line in figure.lines.items():
@@ -326,6 +371,9 @@ def _spoken(figure: Curves | Matrix | Bars) -> str:
     elif isinstance(figure, Bars):
         shown = [f"{clean(k, 60)} {short_number(v)}" for k, v in list(figure.values.items())[:30]]
         what = "Bars: " + ", ".join(shown)
+    elif isinstance(figure, Parallel):
+        names = ", ".join(clean(name, 60) for name in figure.axes)
+        what = f"Parallel coordinates: {len(figure.places)} lines over {names}"
     else:
         shape = " by ".join(map(str, np.shape(figure.values)))
         what = f"Matrix {shape}, {clean(figure.ylabel)} down, {clean(figure.xlabel)} across"

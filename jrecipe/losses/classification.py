@@ -38,7 +38,8 @@ class SoftmaxCrossEntropy(Loss):
             shares = optax.smooth_labels(targets.astype(jnp.float32), self.label_smoothing)
             return optax.softmax_cross_entropy(logits, shares)
         labels = targets.astype(jnp.int32)
-        if self.label_smoothing == 0:
+        traced = isinstance(self.label_smoothing, jax.core.Tracer)
+        if not traced and self.label_smoothing == 0:
             return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         shares = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[1]), self.label_smoothing)
         return optax.softmax_cross_entropy(logits, shares)
@@ -216,7 +217,8 @@ def softmax_cross_entropy(label_smoothing: float = 0.0) -> SoftmaxCrossEntropy:
     Args:
       label_smoothing: share of each label that is spread evenly over all classes, in [0, 1)
         (Szegedy et al., "Rethinking the Inception Architecture", 2015, arXiv:1512.00567). The
-        lowest loss is then above 0, see `Loss.floor`.
+        lowest loss is then above 0, see `Loss.floor`. It may be traced, so that runs with
+        different smoothing share a program.
 
     Raises:
       TaskError: if `label_smoothing` is outside [0, 1).
@@ -228,6 +230,8 @@ def softmax_cross_entropy(label_smoothing: float = 0.0) -> SoftmaxCrossEntropy:
       >>> round(loss.uninformed(np.array([0, 0, 0, 1]), shape=(2,)), 4)  # H(3/4, 1/4)
       0.5623
     """
+    if isinstance(label_smoothing, jax.core.Tracer):
+        return SoftmaxCrossEntropy(label_smoothing=label_smoothing)
     if not 0.0 <= label_smoothing < 1.0:
         raise TaskError(
             f"softmax_cross_entropy needs label_smoothing in [0, 1), got {label_smoothing!r}; "

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jrecipe.types import TaskError, one_line
 
@@ -50,6 +50,28 @@ def load_task(file: Path, name: str) -> Task:
             "make one with jr.Task(model=..., loss=..., train=(inputs, targets), val=...)."
         )
     return found
+
+
+def load_names(file: Path, *names: str) -> tuple[Any, ...]:
+    """Runs a Python file and returns what stands under some names in it.
+
+    Args:
+      file: the Python file; its folder can be imported from while it runs.
+      *names: which.
+
+    Raises:
+      TaskError: if there is no such file or name, or the file raises an exception.
+    """
+    if not file.is_file():
+        raise TaskError(
+            f"target '{file}:{names[0]}': {file} does not exist; give a path as my_task.py:task."
+        )
+    with _importable(file.resolve().parent), _blaming(file):
+        module = _run(file)
+    for name in names:
+        if not hasattr(module, name):
+            raise TaskError(f"target '{file}:{names[0]}': {_known(module, file, name)}")
+    return tuple(getattr(module, name) for name in names)
 
 
 def blame(error: BaseException, file: Path) -> str | None:

@@ -74,23 +74,13 @@ class Arms:
     """
 
     def __init__(self, task: Task, variant: Callable[[PyTree], Task] | None = None) -> None:
-        for name in ("train", "val"):
-            if buckets_of(task.splits[name]) is not None:
-                raise TaskError(
-                    f"Task.{name} has rows of several lengths (buckets), which seeds as one "
-                    "program cannot read; use jr.fit for each seed, or arrays of one shape."
-                )
-        if isinstance(task.frozen, Unfreezing):
-            raise TaskError(
-                "Task.frozen has phases, which seeds as one program cannot have; use jr.fit for "
-                "each seed."
-            )
+        require_arms(task)
         family = variant or (lambda knobs: task)
         size, inputs = task.batch_size, example_inputs(task)
         self.task = task
         self._data = jax.tree.map(jnp.asarray, read(task.train))
-        self._val = _padded(task.val, None)
-        self._train = _padded(task.train, TRAIN_ROWS)
+        self._val = padded_batches(task.val)
+        self._train = padded_batches(task.train, TRAIN_ROWS)
 
         def start(key: Any, knobs: PyTree) -> TrainState:
             own = family(knobs)
@@ -207,6 +197,21 @@ class Arms:
         return total / weight
 
 
+def require_arms(task: Task) -> None:
+    """Raises TaskError for a task that several arms of one program cannot train."""
+    for name in ("train", "val"):
+        if buckets_of(task.splits[name]) is not None:
+            raise TaskError(
+                f"Task.{name} has rows of several lengths (buckets), which seeds as one program "
+                "cannot read; use jr.fit for each seed, or arrays of one shape."
+            )
+    if isinstance(task.frozen, Unfreezing):
+        raise TaskError(
+            "Task.frozen has phases, which seeds as one program cannot have; use jr.fit for each "
+            "seed."
+        )
+
+
 def runs_as_arms(task: Task) -> bool:
     """Whether a task can be trained by `Arms`: its own step in one phase, on arrays in memory."""
     phases = isinstance(task.frozen, Unfreezing)
@@ -257,7 +262,7 @@ def fit_seeds(task: Task, steps: int, seeds: Sequence[int], looks: int = 10) -> 
     )
 
 
-def _padded(source: Source, limit: int | None) -> list[Batch]:
+def padded_batches(source: Source, limit: int | None = None) -> list[Batch]:
     """Returns a source, or rows spread over it, as batches of one shape."""
     inputs, targets = read(source, limit)
     n = len(jax.tree.leaves(inputs)[0])
