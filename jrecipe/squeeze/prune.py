@@ -44,7 +44,9 @@ class _When:
     def acts(self, count: Array) -> Array:
         """Returns whether update `count` prunes, bool[]."""
         since = count - self.begin
-        return (since >= 0) & (count <= self.end) & ((since % self.every == 0) | (count == self.end))
+        return (
+            (since >= 0) & (count <= self.end) & ((since % self.every == 0) | (count == self.end))
+        )
 
 
 def prune(

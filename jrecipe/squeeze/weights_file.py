@@ -91,8 +91,10 @@ def _array(
         return np.asarray(Int8(arrays[f"{name}.values"], arrays[f"{name}.scale"]).unpacked())
     if any(key.startswith(f"{name}.left") for key in arrays):
         left, right = part("left"), part("right")
-        if left is not None and right is not None and left.shape[0] * right.shape[1] == np.prod(
-            shape
+        if (
+            left is not None
+            and right is not None
+            and left.shape[0] * right.shape[1] == np.prod(shape)
         ):
             return np.asarray(LowRank(left, right, shape).unpacked())
     return None
@@ -106,5 +108,3 @@ def _name(path: tuple[object, ...]) -> str:
         attribute = isinstance(part, jax.tree_util.GetAttrKey)
         parts.append(("." if attribute else "/") + text)
     return "".join(parts).removeprefix("/")
-
-

@@ -1,0 +1,145 @@
+"""The ways in which `jrecipe squeeze` makes a network smaller."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jrecipe.cli.exporting import network_of_run
+from jrecipe.cli.restore import Trained, restore
+from jrecipe.cli.target import load_target
+from jrecipe.recipe.plan import build_task, plan_from_json
+from jrecipe.regularize import decay_mask
+from jrecipe.squeeze import (
+    Comparison,
+    Network,
+    compare,
+    low_rank,
+    prune,
+    quantise,
+    quantise_activations,
+    quantise_aware,
+)
+from jrecipe.task import Task
+from jrecipe.train import fit
+from jrecipe.types import Key, Model, PyTree
+
+_RATE = 3e-4  # of Adam when training on
+
+
+@dataclasses.dataclass(frozen=True)
+class Ways:
+    """What to try, as the options of the command name it; 0, False and None leave it out."""
+
+    int8: bool = False
+    int8_layers: bool = False
+    qat: bool = False
+    prune: float = 0.0
+    prune_units: float = 0.0
+    rank: int | float | None = None
+
+
+def squeezed(
+    run: str, ways: Ways, steps: int, seed: int, say: Callable[[str], None]
+) -> tuple[Task, Comparison]:
+    """Makes the network of a run smaller in some ways and compares them on its test split.
+
+    Args:
+      run: its folder.
+      ways: what to try.
+      steps: updates of each training on.
+      seed: of their batches.
+      say: called with what is done next.
+
+    Raises:
+      TaskError: if the run has no network, or its data are gone.
+    """
+    say(f"Load {run}")
+    trained = restore(run)
+    network = network_of_run(trained, run)
+    task = _with_data(trained)
+    made = {"original": network}
+    if ways.int8:
+        made["int8 weights"] = quantise(network)
+    if ways.int8_layers:
+        few = task.train.take(np.arange(min(2, len(task.train))))[0]
+        made["int8 weights and activations"] = quantise_activations(network, few)
+    if ways.qat:
+        say(f"Train on with rounded weights: {steps} updates")
+        aware = quantise_aware(network.model)
+        tuned = trained_on(task.replace(model=aware), network, optax.adam(_RATE), steps, seed)
+        made["int8 weights, trained for it"] = quantise(tuned.replace(model=network.model))
+    if ways.prune:
+        say(f"Train on while pruning {ways.prune:.0%}: {steps} updates")
+        last = prune(ways.prune, end=steps // 2, every=max(steps // 20, 1))
+        tx = optax.chain(optax.adam(_RATE), last)
+        made[f"{ways.prune:.0%} pruned"] = tuned = trained_on(task, network, tx, steps, seed)
+        if ways.int8:
+            made[f"{ways.prune:.0%} pruned, int8 weights"] = quantise(tuned)
+    if ways.prune_units:
+        say(f"Train on while pruning {ways.prune_units:.0%} of the units: {steps} updates")
+        last = prune(
+            ways.prune_units,
+            end=steps // 2,
+            every=max(steps // 20, 1),
+            structured=True,
+            mask=but_the_last,
+        )
+        tx = optax.chain(optax.adam(_RATE), last)
+        name = f"{ways.prune_units:.0%} of units pruned"
+        made[name] = trained_on(task, network, tx, steps, seed)
+    if ways.rank is not None:
+        made[f"rank {ways.rank}"] = low_rank(network, ways.rank)
+    say("Compare")
+    return task, compare(made, task, split="test" if task.test is not None else "val")
+
+
+def trained_on(
+    task: Task, network: Network, optimizer: optax.GradientTransformation, steps: int, seed: int
+) -> Network:
+    """Returns a network trained for some more updates; the last state, not the best.
+
+    The best by validation loss could be one from before the pruning was done.
+    """
+
+    def init(key: Key, inputs: PyTree) -> tuple[PyTree, PyTree]:
+        del key, inputs
+        # Copies: a step may donate them, and what was loaded is used again.
+        started: tuple[PyTree, PyTree] = jax.tree.map(jnp.array, (network.params, network.state))
+        return started
+
+    model: Model = dataclasses.replace(task.model, init=init)
+    result = fit(
+        task.replace(model=model, optimizer=optimizer), steps=steps, seed=seed, progress=False
+    )
+    return Network(network.model, result.state.params, result.state.model_state)
+
+
+def but_the_last(params: PyTree) -> PyTree:
+    """Returns `decay_mask` without the layer that makes the outputs: the last parameter's."""
+    chosen = decay_mask(params)
+    paths = [path for path, use in jax.tree_util.tree_leaves_with_path(chosen) if use]
+    named = [path for path in paths if "output" in jax.tree_util.keystr(path)]
+    last = (named or paths)[-1] if paths else None
+    return jax.tree_util.tree_map_with_path(lambda path, use: use and path != last, chosen)
+
+
+def _with_data(trained: Trained) -> Task:
+    """Returns the task of a run with its data read again."""
+    record = trained.record
+    if "plan" not in record["network"]:
+        return trained.task
+    options = record["options"]
+    loaded = load_target(
+        record["place"],
+        seed=record["seed"],
+        column=options.get("target"),
+        data_dir=options.get("data_dir"),
+    )
+    assert loaded.splits is not None  # a run with a plan is one of a data set
+    return build_task(loaded.splits, plan_from_json(record["network"]["plan"]))
