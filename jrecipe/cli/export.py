@@ -59,7 +59,7 @@ def export(
     RUN is a folder that `jrecipe cook` or `fit` wrote. The file is read back and compared with the
     network on up to 1,000 examples of its test split, or of --inputs; if an output differs by more
     than 1e-4, nothing is written. `jrecipe predict DIR FILES` then answers as with RUN. Needs the
-    extra `onnx` or `pretrained` for the formats that are not JAX's own.
+    extra `export`, and `onnx` for that format.
     """
     with saying(quiet) as say:
         from jrecipe.cli.exporting import examples_of, meaning_of_run, network_of_run

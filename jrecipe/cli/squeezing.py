@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +27,8 @@ from jrecipe.squeeze import (
     quantise_aware,
 )
 from jrecipe.task import Task
-from jrecipe.train import fit
-from jrecipe.types import Key, Model, PyTree
+from jrecipe.train import find_head_bias, fit
+from jrecipe.types import Key, Model, PyTree, TaskError
 
 _RATE = 3e-4  # of Adam when training on
 
@@ -66,8 +67,8 @@ def squeezed(
     made = {"original": network}
     if ways.int8:
         made["int8 weights"] = quantise(network)
+    few = task.train.take(np.arange(min(2, len(task.train))))[0]
     if ways.int8_layers:
-        few = task.train.take(np.arange(min(2, len(task.train))))[0]
         made["int8 weights and activations"] = quantise_activations(network, few)
     if ways.qat:
         say(f"Train on with rounded weights: {steps} updates")
@@ -88,7 +89,7 @@ def squeezed(
             end=steps // 2,
             every=max(steps // 20, 1),
             structured=True,
-            mask=but_the_last,
+            mask=but_the_last(network, few),
         )
         tx = optax.chain(optax.adam(_RATE), last)
         name = f"{ways.prune_units:.0%} of units pruned"
@@ -120,13 +121,24 @@ def trained_on(
     return Network(network.model, result.state.params, result.state.model_state)
 
 
-def but_the_last(params: PyTree) -> PyTree:
-    """Returns `decay_mask` without the layer that makes the outputs: the last parameter's."""
-    chosen = decay_mask(params)
-    paths = [path for path, use in jax.tree_util.tree_leaves_with_path(chosen) if use]
-    named = [path for path in paths if "output" in jax.tree_util.keystr(path)]
-    last = (named or paths)[-1] if paths else None
-    return jax.tree_util.tree_map_with_path(lambda path, use: use and path != last, chosen)
+def but_the_last(network: Network, inputs: PyTree) -> PyTree:
+    """Returns `decay_mask` of a network's parameters without the layer that makes the outputs.
+
+    Raises:
+      TaskError: if no parameter is added to the outputs, so that the last layer is not known.
+    """
+    bias = find_head_bias(network.model, network.params, network.state, inputs)
+    if bias is None:
+        raise TaskError(
+            "--prune-units cannot tell which layer makes the outputs, whose units have to stay; "
+            "use jr.squeeze.prune(..., structured=True, mask=...) from Python."
+        )
+    layer = bias.rpartition("/")[0] + "/"
+
+    def stays(path: Sequence[Any], use: bool) -> bool:
+        return use and not jax.tree_util.keystr(path, simple=True, separator="/").startswith(layer)
+
+    return jax.tree_util.tree_map_with_path(stays, decay_mask(network.params))
 
 
 def _with_data(trained: Trained) -> Task:

@@ -10,32 +10,19 @@
 | size, latency, throughput and accuracy beside the original | `compare`, `Comparison` |
 | StableHLO, ONNX and safetensors, checked before they are written | `export`, `Meaning` |
 | what was exported, without the network's code | `load_exported`, `Exported`, `is_exported` |
-
-The names load when they are first used.
 """
 
-from __future__ import annotations
+from jrecipe.squeeze.compare import Comparison, compare
+from jrecipe.squeeze.export import export
+from jrecipe.squeeze.export_meaning import Meaning
+from jrecipe.squeeze.load_exported import Exported, is_exported, load_exported
+from jrecipe.squeeze.low_rank import low_rank
+from jrecipe.squeeze.network import Network, network_of
+from jrecipe.squeeze.prune import prune, sparsity
+from jrecipe.squeeze.quantise import quantise
+from jrecipe.squeeze.quantise_activations import quantise_activations
+from jrecipe.squeeze.quantise_aware import quantise_aware
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-_NAMES = {
-    "Comparison": "compare",
-    "Exported": "load_exported",
-    "Meaning": "export_meaning",
-    "Network": "network",
-    "compare": "compare",
-    "export": "export",
-    "is_exported": "load_exported",
-    "load_exported": "load_exported",
-    "low_rank": "low_rank",
-    "network_of": "network",
-    "prune": "prune",
-    "quantise": "quantise",
-    "quantise_activations": "quantise_activations",
-    "quantise_aware": "quantise_aware",
-    "sparsity": "prune",
-}
 __all__ = [
     "Comparison",
     "Exported",
@@ -53,27 +40,3 @@ __all__ = [
     "quantise_aware",
     "sparsity",
 ]
-
-if TYPE_CHECKING:
-    from jrecipe.squeeze.compare import Comparison, compare
-    from jrecipe.squeeze.export import export
-    from jrecipe.squeeze.export_meaning import Meaning
-    from jrecipe.squeeze.load_exported import Exported, is_exported, load_exported
-    from jrecipe.squeeze.low_rank import low_rank
-    from jrecipe.squeeze.network import Network, network_of
-    from jrecipe.squeeze.prune import prune, sparsity
-    from jrecipe.squeeze.quantise import quantise
-    from jrecipe.squeeze.quantise_activations import quantise_activations
-    from jrecipe.squeeze.quantise_aware import quantise_aware
-
-
-def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        value = getattr(importlib.import_module(f"jrecipe.squeeze.{_NAMES[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'jrecipe.squeeze' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

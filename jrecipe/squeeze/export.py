@@ -154,13 +154,16 @@ def _made(folder: Path) -> Iterator[Path]:
     fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         yield fresh
-        os.chmod(fresh, 0o777 & ~_umask())
+        mask = _umask()
+        os.chmod(fresh, 0o777 & ~mask)
+        for path in fresh.iterdir():  # safetensors lets nobody else read
+            os.chmod(path, 0o666 & ~mask)
         os.rename(fresh, folder)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
-        for path in missing:  # the innermost first
+        for parent in missing:  # the innermost first
             with contextlib.suppress(OSError):  # somebody else put something there
-                path.rmdir()
+                parent.rmdir()
         raise
 
 

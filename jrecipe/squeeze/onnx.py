@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.extend.core
 import numpy as np
 from jax import export as jax_export
 
 from jrecipe.squeeze.export_shapes import shapes_of, structs_of
+from jrecipe.squeeze.onnx_program import plain_program
 from jrecipe.types import PyTree, TaskError, one_line
 
 FILE = "model.onnx"
@@ -49,12 +49,10 @@ def write_onnx(path: Path, function: Callable[[PyTree], PyTree], inputs: PyTree)
     logger = logging.getLogger()
     level = logger.level
     try:
-        # Traced here: jax2onnx puts functions of its own in the place of flax's, which take other
-        # arguments than those (`nn.max_pool` with its window by position, in 0.17.1).
-        program = jax.make_jaxpr(flat)(*leaves)
+        program = plain_program(flat, *leaves)
         names = _names(structs, "inputs"), _names(jax.eval_shape(function, structs), "outputs")
         to_onnx(
-            jax.extend.core.jaxpr_as_fun(program),
+            program,
             leaves,
             return_mode="file",
             output_path=str(path),
@@ -97,7 +95,7 @@ def read_onnx(path: Path, outputs: dict[str, Any]) -> Callable[[PyTree], PyTree]
         refusals.RuntimeException,
     )
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only, which are raised as well
+    options.log_severity_level = 4  # errors are raised as well
     try:
         session = onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]
@@ -112,9 +110,14 @@ def read_onnx(path: Path, outputs: dict[str, Any]) -> Callable[[PyTree], PyTree]
 
     def run(inputs: PyTree) -> PyTree:
         arrays = [np.asarray(leaf) for leaf in jax.tree.leaves(inputs)]
-        return jax.tree.unflatten(
-            structure, session.run(None, dict(zip(names, arrays, strict=True)))
-        )
+        try:
+            found = session.run(None, dict(zip(names, arrays, strict=True)))
+        except refused as error:
+            raise TaskError(
+                f"onnxruntime {onnxruntime.__version__} cannot run {path.name} "
+                f"({one_line(str(error))[:_SHOWN]}); export the network to stablehlo."
+            ) from error
+        return jax.tree.unflatten(structure, found)
 
     return run
 

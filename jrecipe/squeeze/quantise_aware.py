@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jrecipe.models.adapt import as_model
 from jrecipe.regularize.decay import Mask
 from jrecipe.squeeze.quantise import int8_of, matrices
 from jrecipe.squeeze.quantise_activations import int8_function
@@ -35,8 +36,6 @@ def quantise_aware(model: Any, *, activations: bool = False, mask: Mask = matric
       Bengio et al., "Estimating or Propagating Gradients Through Stochastic Neurons", 2013,
       arXiv:1308.3432.
     """
-    from jrecipe.models.adapt import as_model
-
     plain = as_model(model)
     name = f"{plain.name} in int8"
     if activations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -25,8 +26,9 @@ def write_stablehlo(path: Path, function: Callable[[PyTree], PyTree], inputs: Py
       inputs: [n, ...] each, for their shapes.
 
     Raises:
-      TaskError: if the function depends on how many examples there are.
+      TaskError: if flatbuffers is missing, or the function depends on how many examples there are.
     """
+    _require_flatbuffers(path)
     (batch,) = jax_export.symbolic_shape("b")
     structs = structs_of(shapes_of(inputs), batch)
     try:
@@ -50,8 +52,9 @@ def read_stablehlo(path: Path) -> Callable[[PyTree], PyTree]:
     """Returns the function `inputs -> outputs` of a file.
 
     Raises:
-      TaskError: if it is damaged or of a version that this JAX cannot run.
+      TaskError: if flatbuffers is missing, or it is damaged or of a version that this JAX cannot run.
     """
+    _require_flatbuffers(path)
     try:
         program = jax_export.deserialize(bytearray(path.read_bytes()))
     except (ValueError, TypeError, IndexError, KeyError, AssertionError, struct.error) as error:
@@ -61,3 +64,10 @@ def read_stablehlo(path: Path) -> Callable[[PyTree], PyTree]:
         ) from error
     run: Callable[[PyTree], PyTree] = jax.jit(program.call)
     return run
+
+
+def _require_flatbuffers(path: Path) -> None:
+    if importlib.util.find_spec("flatbuffers") is None:
+        raise TaskError(
+            f"JAX needs the package flatbuffers for {path.name}; pip install 'jrecipe[export]'."
+        )

@@ -1,0 +1,45 @@
+"""Small networks with numbers, for tests of what makes them smaller and writes them."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jrecipe as jr
+from jrecipe.squeeze import Network
+
+
+def inputs_of(n: int, *shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, *shape)).astype(np.float32)
+
+
+def network(module, inputs, seed: int = 0) -> Network:
+    """Returns a network whose numbers are all drawn, the zeros of its last layer too."""
+    model = jr.models.as_model(module)
+    params, state = model.init(jax.random.key(seed), inputs)
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(seed + 1), len(leaves))
+    moved = [
+        w + 0.2 * jax.random.normal(k, w.shape, w.dtype) for w, k in zip(leaves, keys, strict=True)
+    ]
+    return Network(model, jax.tree.unflatten(structure, moved), state)
+
+
+class Odd(nn.Module):
+    """Pictures through one convolution and a norm, with a dict of two outputs."""
+
+    @nn.compact
+    def __call__(self, inputs, *, train: bool = False):
+        x = nn.Conv(4, (3, 3))(inputs["picture"])
+        x = nn.BatchNorm(not train)(x)
+        x = nn.max_pool(x, (2, 2), strides=(2, 2))  # positional, as flax's own examples
+        x = x.reshape(x.shape[0], -1)
+        both = jnp.concatenate([nn.relu(x), inputs["extra"]], axis=1)
+        return {"classes": nn.Dense(3)(both), "size": nn.Dense(1)(both)[:, 0]}
+
+
+def odd(n: int = 20) -> tuple[Network, dict]:
+    inputs = {"picture": inputs_of(n, 6, 6, 1), "extra": inputs_of(n, 2, seed=1)}
+    return network(Odd(), inputs), inputs
