@@ -48,7 +48,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "explore": {*ABOVE_TASK, "checks", "draw", "train"},
     "finetune": {*ABOVE_TASK, "metrics", "models", "train", "checks.result"},
     "rungs": {*ABOVE_TASK, "train", "report"},
-    "squeeze": {*ABOVE_TASK, "checks.intervals", "metrics", "models", "regularize", "train"},
+    "squeeze": {
+        *ABOVE_TASK,
+        "checks.intervals",
+        "draw",
+        "metrics",
+        "models",
+        "regularize",
+        "train",
+    },
     "human": {*BASE, "data.order", "draw", "task", "checks.examples", "checks.intervals"},
     "recipe": RECIPE | {"jrecipe"},  # of the package itself: its version
     "testing": ALL,

@@ -52,7 +52,7 @@ def read_stablehlo(path: Path) -> Callable[[PyTree], PyTree]:
     """Returns the function `inputs -> outputs` of a file.
 
     Raises:
-      TaskError: if flatbuffers is missing, or it is damaged or of a version that this JAX cannot run.
+      TaskError: if flatbuffers is missing, or the file damaged or of a version that JAX cannot run.
     """
     _require_flatbuffers(path)
     try:
