@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -15,20 +12,18 @@ from jrecipe.cli.exporting import network_of_run
 from jrecipe.cli.restore import Trained, restore
 from jrecipe.cli.target import load_target
 from jrecipe.recipe.plan import build_task, plan_from_json
-from jrecipe.regularize import decay_mask
 from jrecipe.squeeze import (
     Comparison,
-    Network,
+    all_but_last,
     compare,
     low_rank,
     prune,
     quantise,
     quantise_activations,
     quantise_aware,
+    train_on,
 )
 from jrecipe.task import Task
-from jrecipe.train import find_head_bias, fit
-from jrecipe.types import Key, Model, PyTree, TaskError
 
 _RATE = 3e-4  # of Adam when training on
 
@@ -73,13 +68,17 @@ def squeezed(
     if ways.qat:
         say(f"Train on with rounded weights: {steps} updates")
         aware = quantise_aware(network.model)
-        tuned = trained_on(task.replace(model=aware), network, optax.adam(_RATE), steps, seed)
+        tuned = train_on(
+            task.replace(model=aware), network, optax.adam(_RATE), steps=steps, seed=seed
+        )
         made["int8 weights, trained for it"] = quantise(tuned.replace(model=network.model))
     if ways.prune:
         say(f"Train on while pruning {ways.prune:.0%}: {steps} updates")
         last = prune(ways.prune, end=steps // 2, every=max(steps // 20, 1))
         tx = optax.chain(optax.adam(_RATE), last)
-        made[f"{ways.prune:.0%} pruned"] = tuned = trained_on(task, network, tx, steps, seed)
+        made[f"{ways.prune:.0%} pruned"] = tuned = train_on(
+            task, network, tx, steps=steps, seed=seed
+        )
         if ways.int8:
             made[f"{ways.prune:.0%} pruned, int8 weights"] = quantise(tuned)
     if ways.prune_units:
@@ -89,56 +88,15 @@ def squeezed(
             end=steps // 2,
             every=max(steps // 20, 1),
             structured=True,
-            mask=but_the_last(network, few),
+            mask=all_but_last(network, few),
         )
         tx = optax.chain(optax.adam(_RATE), last)
         name = f"{ways.prune_units:.0%} of units pruned"
-        made[name] = trained_on(task, network, tx, steps, seed)
+        made[name] = train_on(task, network, tx, steps=steps, seed=seed)
     if ways.rank is not None:
         made[f"rank {ways.rank}"] = low_rank(network, ways.rank)
     say("Compare")
     return task, compare(made, task, split="test" if task.test is not None else "val")
-
-
-def trained_on(
-    task: Task, network: Network, optimizer: optax.GradientTransformation, steps: int, seed: int
-) -> Network:
-    """Returns a network trained for some more updates; the last state, not the best.
-
-    The best by validation loss could be one from before the pruning was done.
-    """
-
-    def init(key: Key, inputs: PyTree) -> tuple[PyTree, PyTree]:
-        del key, inputs
-        # Copies: a step may donate them, and what was loaded is used again.
-        started: tuple[PyTree, PyTree] = jax.tree.map(jnp.array, (network.params, network.state))
-        return started
-
-    model: Model = dataclasses.replace(task.model, init=init)
-    result = fit(
-        task.replace(model=model, optimizer=optimizer), steps=steps, seed=seed, progress=False
-    )
-    return Network(network.model, result.state.params, result.state.model_state)
-
-
-def but_the_last(network: Network, inputs: PyTree) -> PyTree:
-    """Returns `decay_mask` of a network's parameters without the layer that makes the outputs.
-
-    Raises:
-      TaskError: if no parameter is added to the outputs, so that the last layer is not known.
-    """
-    bias = find_head_bias(network.model, network.params, network.state, inputs)
-    if bias is None:
-        raise TaskError(
-            "--prune-units cannot tell which layer makes the outputs, whose units have to stay; "
-            "use jr.squeeze.prune(..., structured=True, mask=...) from Python."
-        )
-    layer = bias.rpartition("/")[0] + "/"
-
-    def stays(path: Sequence[Any], use: bool) -> bool:
-        return use and not jax.tree_util.keystr(path, simple=True, separator="/").startswith(layer)
-
-    return jax.tree_util.tree_map_with_path(stays, decay_mask(network.params))
 
 
 def _with_data(trained: Trained) -> Task:
