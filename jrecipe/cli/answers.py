@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -127,15 +127,14 @@ def loss_of_kind(kind: str | None) -> LossFunction:
     """
     if kind is None:
         return lambda outputs, targets: outputs
-    makers = {
+    makers: dict[str, Callable[[], LossFunction]] = {
         "classes": losses.softmax_cross_entropy,
         "binary": losses.sigmoid_cross_entropy,
         "multilabel": losses.multilabel_cross_entropy,
         "number": losses.l2,
         "tokens": losses.token_cross_entropy,
     }
-    loss: LossFunction = makers[kind]()
-    return loss
+    return makers[kind]()
 
 
 def answer_lines(

@@ -63,10 +63,9 @@ def fitted(inputs: PyTree, shapes: Mapping[str, Any], where: str) -> PyTree:
       TaskError: if structure, shapes or number of examples differ, or numbers would lose by it.
     """
     wanted = structs_of(shapes, 1)
-    if jax.tree.structure(wanted) != jax.tree.structure(inputs):
-        raise TaskError(
-            f"{where} takes {jax.tree.structure(wanted)}, got {jax.tree.structure(inputs)}."
-        )
+    takes, got = str(jax.tree.structure(wanted)), str(jax.tree.structure(inputs))
+    if takes != got:
+        raise TaskError(f"{where} takes {takes}, got {got}; give the arrays in that structure.")
 
     def fit(want: jax.ShapeDtypeStruct, got: Any) -> np.ndarray:
         array = np.asarray(got)

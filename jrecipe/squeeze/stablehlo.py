@@ -39,7 +39,7 @@ def write_stablehlo(path: Path, function: Callable[[PyTree], PyTree], inputs: Py
         TypeError,
         ValueError,
         NotImplementedError,
-        jax.core.InconclusiveDimensionOperation,
+        jax.errors.InconclusiveDimensionOperation,
     ) as error:
         raise TaskError(
             f"the network cannot be exported for any number of examples ({error}); write it so "
