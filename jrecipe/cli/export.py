@@ -62,12 +62,18 @@ def export(
     extra `export`, and `onnx` for that format.
     """
     with saying(quiet) as say:
-        from jrecipe.cli.exporting import examples_of, meaning_of_run, network_of_run
+        from jrecipe.cli.exporting import (
+            examples_of,
+            meaning_of_run,
+            network_of_run,
+            refuse_texts,
+        )
         from jrecipe.cli.restore import restore
         from jrecipe.squeeze.export import export as write
         from jrecipe.squeeze.quantise import quantise
 
         folder = Path(run) / (f"{to}-int8" if int8 else to) if out is None else Path(out)
+        refuse_texts(run)
         say.briefly(f"Load {run}")
         trained = restore(run)
         network = network_of_run(trained, run)

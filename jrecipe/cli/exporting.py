@@ -15,6 +15,16 @@ from jrecipe.squeeze.network import Network
 from jrecipe.types import PyTree, TaskError
 
 
+def refuse_texts(run: str) -> None:
+    """Raises TaskError for a folder of `jrecipe finetune`, which is an export already."""
+    if (Path(run) / "finetuned.json").is_file():
+        raise TaskError(
+            f"run {run!r} is a fine-tuned network for texts, whose folder holds safetensors, "
+            "tokenizer and names already; for StableHLO use jr.finetune.load_finetuned and "
+            "jr.squeeze.export from Python, see docs/deploy.md."
+        )
+
+
 def network_of_run(trained: Trained, run: str) -> Network:
     """Returns the best network of a run with its numbers.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import optax
 
-from jrecipe.cli.exporting import network_of_run
+from jrecipe.cli.exporting import network_of_run, refuse_texts
 from jrecipe.cli.restore import Trained, restore
 from jrecipe.cli.target import load_target
 from jrecipe.recipe.plan import build_task, plan_from_json
@@ -53,8 +53,9 @@ def squeezed(
       say: called with what is done next.
 
     Raises:
-      TaskError: if the run has no network, or its data are gone.
+      TaskError: if the run has no network or one for texts, or its data are gone.
     """
+    refuse_texts(run)
     say(f"Load {run}")
     trained = restore(run)
     network = network_of_run(trained, run)

@@ -88,6 +88,10 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, picture, tmp_path):
     refused("export", run, "--to", "stablehlo", "--inputs", "no.png", said="does not exist")
     refused("squeeze", run, "--rank", "1.5", said="neither a rank")
     refused("squeeze", empty, said="no trained network yet")
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "finetuned.json").write_text("{}")
+    refused("export", texts, "--to", "onnx", said="holds safetensors, tokenizer and names already")
     assert not out.exists()
     assert not (run / "stablehlo").exists()
     assert jrecipe("export", run, "--to", "stablehlo", "--out", out, "-q").code == 0
