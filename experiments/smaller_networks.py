@@ -54,7 +54,7 @@ class Scale:
 SCALES = {
     "smoke": Scale(width=4, steps=20, more=10, batch=32, calls=3),
     "digits": Scale(width=32, steps=1_500, more=400),
-    "fashion": Scale(width=16, steps=600, more=200),
+    "fashion": Scale(width=16, steps=600, more=150),
 }
 RATE = 1e-3  # of Adam; a third of it when training on
 

@@ -43,3 +43,12 @@ class Odd(nn.Module):
 def odd(n: int = 20) -> tuple[Network, dict]:
     inputs = {"picture": inputs_of(n, 6, 6, 1), "extra": inputs_of(n, 2, seed=1)}
     return network(Odd(), inputs), inputs
+
+
+def texts(n: int = 20) -> tuple[Network, dict]:
+    """A classifier on a small BERT, of texts padded to eight tokens."""
+    encoder = jr.models.Bert(30, width=8, depth=1, heads=2, hidden=16, length=8)
+    rng = np.random.default_rng(0)
+    ids = rng.integers(1, 30, (n, 8)).astype(np.int32)
+    inputs = {"ids": ids, "mask": np.arange(8)[None] < rng.integers(1, 9, (n, 1))}
+    return network(jr.models.TextClassifier(encoder, outputs=3), inputs), inputs

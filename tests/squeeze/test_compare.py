@@ -73,6 +73,7 @@ def test_numbers_are_scored_by_their_metric():
         loss=jr.losses.l2(),
         train=(inputs, targets),
         val=(inputs, targets),
+        batch_size=32,
     )
     params, state = task.model.init(jax.random.key(0), inputs)
     found = compare({"original": Network(task.model, params, state)}, task, split="val", calls=3)

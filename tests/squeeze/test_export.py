@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from small_tasks import plain
-from squeezed_networks import inputs_of, network, odd
+from squeezed_networks import inputs_of, network, odd, texts
 
 import jrecipe as jr
 from jrecipe.squeeze import (
@@ -48,7 +48,7 @@ def left(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("to", FORMATS)
-@pytest.mark.parametrize("make", [dense, odd])
+@pytest.mark.parametrize("make", [dense, odd, texts])
 def test_batches_of_any_size_answer_as_the_network(tmp_path, to, make):
     original, inputs = make()
     exported = export(original, tmp_path / "out", to=to, inputs=inputs)
@@ -172,12 +172,22 @@ def test_a_network_that_depends_on_the_batchs_size_is_refused(tmp_path):
     assert left(tmp_path) == []
 
 
-@needs_onnx
-def test_an_operation_that_onnx_lacks_is_named(tmp_path):
+@pytest.mark.parametrize("to", FORMATS)
+def test_an_operation_that_the_format_lacks_is_refused(tmp_path, to):
     def function(x):
+        return jax.pure_callback(lambda x: np.asarray(x) * 2, x, x)
+
+    with pytest.raises(jr.TaskError, match="callback"):
+        export(function, tmp_path / "out", to=to, inputs=inputs_of(8, 3))
+    assert left(tmp_path) == []
+
+
+@needs_onnx
+def test_a_graph_that_jax2onnx_gets_wrong_is_not_written(tmp_path):
+    def function(x):  # what 0.17.1 writes for it is off by 0.002
         return jax.lax.igamma_grad_a(jnp.abs(x) + 1, jnp.abs(x) + 1)
 
-    with pytest.raises(jr.TaskError, match=r"jax2onnx cannot write.*igamma_grad_a"):
+    with pytest.raises(jr.TaskError, match=r"differs by|cannot write"):
         export(function, tmp_path / "out", to="onnx", inputs=inputs_of(8, 3))
     assert left(tmp_path) == []
 
