@@ -46,8 +46,9 @@ def write_onnx(path: Path, function: Callable[[PyTree], PyTree], inputs: PyTree)
     def flat(*arrays: Any) -> list[Any]:
         return jax.tree.leaves(function(jax.tree.unflatten(structure, arrays)))
 
-    logger = logging.getLogger()
+    logger = logging.getLogger("onnx_ir")  # warns of shapes that it infers later
     level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         program = plain_program(flat, *leaves)
         names = _names(structs, "inputs"), _names(jax.eval_shape(function, structs), "outputs")
