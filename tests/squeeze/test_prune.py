@@ -15,7 +15,7 @@ from small_tasks import pictures, plain
 from strategies import generator, seeds
 
 import jrecipe as jr
-from jrecipe.squeeze import prune, sparsity
+from jrecipe.squeeze import Network, all_but_last, prune, sparsity
 
 SHAPES = {"dense/kernel": (30, 4), "conv/kernel": (3, 3, 5, 6), "dense/bias": (4,)}
 
@@ -125,3 +125,18 @@ def test_without_parameters_it_says_how_to_call_it():
     params = {"kernel": jnp.ones((2, 2))}
     with pytest.raises(jr.TaskError, match="opt_state, params"):
         tx.update(params, tx.init(params))
+
+
+def test_the_last_layer_is_left_out_whatever_it_is_called():
+    inputs = pictures(8, 0)[0]
+    params, state = plain().init(jax.random.key(0), inputs)
+    mask = all_but_last(Network(plain(), params, state), inputs)
+    assert mask["first"]["kernel"]
+    assert not mask["last"]["kernel"]
+
+    def scaled(params, state, inputs, *, key=None, train=False):
+        outputs, state = plain().apply(params, state, inputs)
+        return outputs * params["last"]["bias"].sum(), state
+
+    with pytest.raises(jr.TaskError, match="adds no bias to its outputs"):
+        all_but_last(Network(jr.Model(plain().init, scaled), params, state), inputs)
