@@ -53,11 +53,11 @@ def export(
       trained: a `Fit`, whose best state is exported; a `Network`; or a function
         `inputs -> outputs` that JAX can trace.
       folder: to be made; nothing may be there.
-      to: "stablehlo", which any JAX from the last six months on runs; "onnx", which onnxruntime and
-        many devices run; or "safetensors", the weights alone.
+      to: "stablehlo", which JAX runs, by its promise also one that is six months newer; "onnx",
+        which onnxruntime and many devices run; or "safetensors", the weights alone.
       inputs: real ones, [n, ...] each, as the network takes them; 1,000 are good.
       meaning: of inputs and outputs; by default as much as the `Fit` knows.
-      tolerance: largest difference of an output, times the largest output where that is above 1.
+      tolerance: largest difference of an output, times that output where it is above 1.
       run: for "safetensors", JSON values that say how to build the network again.
 
     Returns:
@@ -132,17 +132,18 @@ def _compared(
                     f"export to {to} was not written: it gives outputs of shape "
                     f"{list(got.shape)}, the network {list(want.shape)}; use another format."
                 )
-            gap = np.where(want == got, 0.0, np.abs(want - got)).reshape(len(want), -1)
-            by_row = gap.max(axis=1, initial=0.0)
-            row = int(np.argmax(np.where(np.isnan(by_row), np.inf, by_row)))
-            allowed = tolerance * max(1.0, float(np.abs(want).max(initial=0.0)))
-            if not by_row[row] <= allowed:
+            gap = np.where(want == got, 0.0, np.abs(want - got))
+            # By each output: one of -1e9, as masks have it, allows the others no more.
+            over = (gap / np.maximum(1.0, np.abs(want))).reshape(len(want), -1)
+            worst = np.where(np.isnan(over), np.inf, over).max(axis=1, initial=0.0)
+            row = int(np.argmax(worst))
+            if worst[row] > tolerance:
                 raise TaskError(
                     f"export to {to} was not written: for example {row} an output differs by "
-                    f"{by_row[row]:.3g} from the network's, more than {allowed:.3g}; use another "
+                    f"{worst[row]:.3g} from the network's, more than {tolerance:.3g}; use another "
                     "format, or a larger tolerance if that is enough for you."
                 )
-            largest = max(largest, float(by_row[row]))
+            largest = max(largest, float(gap.max(initial=0.0)))
     return largest, rows
 
 

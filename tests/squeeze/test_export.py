@@ -154,6 +154,21 @@ def test_what_disagrees_is_not_written(tmp_path, monkeypatch):
     export(original, tmp_path / "out", inputs=inputs, tolerance=0.1)
 
 
+def test_one_huge_output_allows_the_others_no_more(tmp_path, monkeypatch):
+    from jrecipe.squeeze import stablehlo
+
+    def function(x):
+        return jnp.concatenate([x, jnp.full_like(x, -1e9)], axis=1)
+
+    inputs = inputs_of(8, 3)
+    export(function, tmp_path / "out", inputs=inputs)
+    write = stablehlo.write_stablehlo
+    off = lambda p, f, x: write(p, lambda y: f(y + 0.01), x)  # noqa: E731
+    monkeypatch.setattr(stablehlo, "write_stablehlo", off)
+    with pytest.raises(jr.TaskError, match=r"differs by 0\.01"):
+        export(function, tmp_path / "other", inputs=inputs)
+
+
 def test_nan_is_equal_to_nothing(tmp_path):
     def function(x):
         return jnp.where(x > 0, x, jnp.nan)
