@@ -114,7 +114,7 @@ def prune(
 
         def looked(kept: PyTree) -> PyTree:
             def of_weight(keep: Array | None, w: Array, u: Array) -> Array | None:
-                return None if keep is None else keep & ~units(w + u, keep, when.share, part)
+                return None if keep is None else ~units(w + u, keep, when.share, part)
 
             return jax.tree.map(of_weight, kept, params, updates, is_leaf=_is_none)
 

@@ -48,7 +48,7 @@ def left(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("to", FORMATS)
-@pytest.mark.parametrize("make", [dense, odd, texts])
+@pytest.mark.parametrize("make", [dense, odd, pytest.param(texts, marks=pytest.mark.slow)])
 def test_batches_of_any_size_answer_as_the_network(tmp_path, to, make):
     original, inputs = make()
     exported = export(original, tmp_path / "out", to=to, inputs=inputs)

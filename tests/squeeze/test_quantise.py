@@ -51,7 +51,7 @@ def test_no_weight_moves_by_more_than_half_the_scale_of_its_output(seed, size):
 
 def linen():
     inputs = inputs_of(40, 8, 8, 1)
-    return network(jr.models.ConvNet(10, width=16, norm=True), inputs), inputs
+    return network(jr.models.ConvNet(10, width=16, depth=1), inputs), inputs
 
 
 def nnx_network():
@@ -64,7 +64,9 @@ def functions():
     return network(plain(), inputs), inputs
 
 
-@pytest.mark.parametrize("make", [linen, nnx_network, functions, odd])
+@pytest.mark.parametrize(
+    "make", [linen, nnx_network, functions, pytest.param(odd, marks=pytest.mark.slow)]
+)
 def test_any_network_takes_packed_weights_and_answers_nearly_alike(make):
     original, inputs = make()
     whole = jax.tree.map(np.asarray, original(inputs))
@@ -143,6 +145,7 @@ def test_qwix_computes_layers_in_8_bits_and_answers_nearly_alike():
     np.testing.assert_allclose(alone, near[:3], atol=1e-5)  # a scale for each example
 
 
+@pytest.mark.slow
 @needs_qwix
 def test_qwix_trains_with_rounded_activations():
     assert tuned(activations=True).evaluate().metric > 0.8
