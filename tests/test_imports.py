@@ -29,7 +29,7 @@ RECIPE = {
     "train",
     "tune",
 }
-ALL = {*RECIPE, "human", "recipe", "rungs", "jrecipe"}
+ALL = {*RECIPE, "human", "recipe", "rungs", "squeeze", "jrecipe"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "version": set(),
@@ -58,6 +58,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "finetune": {*ABOVE_TASK, "metrics", "models", "train", "checks.result"},
     "rungs": {*ABOVE_TASK, "train", "report"},
     "tune": {*ABOVE_TASK, "train", "report", "draw", "checks.result"},
+    "squeeze": {
+        *ABOVE_TASK,
+        "checks.intervals",
+        "draw",
+        "metrics",
+        "models",
+        "regularize",
+        "train",
+    },
     "human": {*BASE, "data.order", "draw", "task", "checks.examples", "checks.intervals"},
     "recipe": RECIPE | {"jrecipe"},  # of the package itself: its version
     "testing": ALL,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,6 +117,56 @@ def truths_of(loss: LossFunction, targets: PyTree, class_names: tuple[str, ...] 
         ]
     rows: list[Any] = values.tolist()
     return rows
+
+
+def loss_of_kind(kind: str | None) -> LossFunction:
+    """Returns a loss whose answers are those of its kind, for `answers_of`; None gives raw outputs.
+
+    Raises:
+      KeyError: for a kind whose answers need more than outputs.
+    """
+    if kind is None:
+        return lambda outputs, targets: outputs
+    makers: dict[str, Callable[[], LossFunction]] = {
+        "classes": losses.softmax_cross_entropy,
+        "binary": losses.sigmoid_cross_entropy,
+        "multilabel": losses.multilabel_cross_entropy,
+        "number": losses.l2,
+        "tokens": losses.token_cross_entropy,
+    }
+    return makers[kind]()
+
+
+def answer_lines(
+    names: Sequence[str],
+    answers: Sequence[Answer],
+    truths: Sequence[Any] | None = None,
+    *,
+    as_json: bool = False,
+) -> Iterator[str]:
+    """Yields a line for each example: name, answer, probability, and the truth where it is known.
+
+    Args:
+      names: of the examples.
+      answers: as many.
+      truths: as many, or None.
+      as_json: an object a line, in place of tabs.
+    """
+    for row, (name, answer) in enumerate(zip(names, answers, strict=True)):
+        truth = [] if truths is None else [truths[row]]
+        if as_json:
+            line = {"name": name, "answer": answer.value}
+            if answer.probability is not None:
+                line["probability"] = answer.probability
+            if answer.probabilities:
+                line["probabilities"] = answer.probabilities
+            if truth:
+                line["target"] = truth[0]
+            yield json.dumps(line, ensure_ascii=False)
+        else:
+            share = "" if answer.probability is None else f"{answer.probability:.4f}"
+            true = [f"true: {text_of(value)}" for value in truth]
+            yield "\t".join([name, answer.text, *([share] if share else []), *true])
 
 
 def _softmax(outputs: np.ndarray) -> np.ndarray:

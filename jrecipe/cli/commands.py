@@ -17,6 +17,8 @@ TABLE = {
     "finetune": Lazy("jrecipe.cli.finetune:finetune", "Fine-tune BERT or its like on texts."),
     "launch": Lazy("jrecipe.cli.launch:launch", "Try out training in several processes."),
     "predict": Lazy("jrecipe.cli.predict:predict", "Use a trained network on new files."),
+    "squeeze": Lazy("jrecipe.cli.squeeze:squeeze", "Make a trained network smaller, and compare."),
+    "export": Lazy("jrecipe.cli.export:export", "Write a trained network as StableHLO or ONNX."),
     "items": Lazy("jrecipe.cli.items:items", "List what the recipe asks, and what shows it."),
 }
 

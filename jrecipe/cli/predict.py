@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -16,6 +15,7 @@ from jrecipe.cli.stop import StopError
         "jrecipe predict runs/digits new.png",
         "jrecipe predict runs/my_table more.csv --json",
         "jrecipe predict runs/digits --split test",
+        "jrecipe predict runs/digits/onnx new.png",
         "jrecipe predict runs/reviews 'A film to remember.' more.txt",
     )
 )
@@ -33,10 +33,10 @@ from jrecipe.cli.stop import StopError
 def predict(run: str, files: tuple[str, ...], split: str | None, as_json: bool) -> int:
     """Use the best network of a run on new files.
 
-    RUN is a folder that `jrecipe cook`, `fit` or `finetune` wrote. FILES are of the kind it was
-    trained on: pictures or folders of them, .csv, .jsonl, .npy, .npz, or .txt with a text per line;
-    for a fine-tuned network also texts themselves. Prints one line per example: name, answer
-    (numbers in their own units), probability, with tabs between.
+    RUN is a folder that `jrecipe cook`, `fit`, `finetune` or `export` wrote. FILES are of the kind
+    it was trained on: pictures or folders of them, .csv, .jsonl, .npy, .npz, or .txt with a text
+    per line; for a fine-tuned network also texts themselves. Prints one line per example: name,
+    answer (numbers in their own units), probability, with tabs between.
     """
     if bool(files) == (split is not None):
         given = f"{len(files)} FILES and --split {split}" if files else "no FILES and no --split"
@@ -45,8 +45,15 @@ def predict(run: str, files: tuple[str, ...], split: str | None, as_json: bool) 
         from jrecipe.cli.predict_text import predict_text
 
         return predict_text(run, files, split, as_json=as_json)
-    from jrecipe.cli.answers import answers_of, text_of, truths_of
-    from jrecipe.cli.restore import new_inputs, restore, split_inputs
+    if (Path(run) / "exported.json").is_file():
+        from jrecipe.cli.predict_exported import predict_exported
+
+        return predict_exported(run, files, split, as_json=as_json)
+    import numpy as np
+
+    from jrecipe.cli.answers import answer_lines, answers_of, truths_of
+    from jrecipe.cli.new_inputs import new_inputs
+    from jrecipe.cli.restore import restore, split_inputs
 
     trained = restore(run)
     task, truths = trained.task, None
@@ -54,21 +61,8 @@ def predict(run: str, files: tuple[str, ...], split: str | None, as_json: bool) 
         inputs, targets, names = split_inputs(trained, split)
         truths = truths_of(task.loss, targets, task.class_names)
     else:
-        inputs, names = new_inputs(trained, files)
+        inputs, names = new_inputs(files, trained.encoder, task.train.take(np.arange(1))[0])
     answers = answers_of(task.loss, trained.outputs(inputs), task.class_names, trained.scale)
-    for row, (name, answer) in enumerate(zip(names, answers, strict=True)):
-        truth = [] if truths is None else [truths[row]]
-        if as_json:
-            line = {"name": name, "answer": answer.value}
-            if answer.probability is not None:
-                line["probability"] = answer.probability
-            if answer.probabilities:
-                line["probabilities"] = answer.probabilities
-            if truth:
-                line["target"] = truth[0]
-            click.echo(json.dumps(line, ensure_ascii=False))
-        else:
-            share = "" if answer.probability is None else f"{answer.probability:.4f}"
-            true = [f"true: {text_of(value)}" for value in truth]
-            click.echo("\t".join([name, answer.text, *([share] if share else []), *true]))
+    for line in answer_lines(names, answers, truths, as_json=as_json):
+        click.echo(line)
     return 0

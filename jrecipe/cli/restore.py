@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from jrecipe.cli.run_folder import read_record
 from jrecipe.cli.target import load_target
-from jrecipe.data import ArraySource, Encoder, Splits, encoder_from_json, read_new
+from jrecipe.data import ArraySource, Encoder, Splits, encoder_from_json
 from jrecipe.models.copies import copies
 from jrecipe.recipe.plan import build_task, plan_from_json
 from jrecipe.task import Task
@@ -58,12 +57,7 @@ def restore(folder: str | Path) -> Trained:
       TaskError: if the folder holds no run, or one without a trained network.
     """
     record = read_record(folder)
-    try:
-        trained = _planned(record) if "plan" in record["network"] else _own(record)
-    except (KeyError, TypeError) as error:
-        raise TaskError(
-            f"{folder}/run.json lacks {error}; train again into another folder."
-        ) from error
+    trained = rebuild(record, f"{folder}/run.json")
     best = Path(folder) / "best"
     if not best.is_dir():
         raise TaskError(
@@ -72,6 +66,22 @@ def restore(folder: str | Path) -> Trained:
         )
     like = trainer_of(trained.task).init(jax.random.key(int(record["seed"])))
     return dataclasses.replace(trained, state=load_checkpoint(best, like))
+
+
+def rebuild(record: dict[str, Any], where: str) -> Trained:
+    """Builds the network that a record describes, without its state.
+
+    Args:
+      record: of `run.json`; "network", and "name" or "place".
+      where: what the message calls it.
+
+    Raises:
+      TaskError: if something is missing in it.
+    """
+    try:
+        return _planned(record) if "plan" in record["network"] else _own(record)
+    except (KeyError, TypeError) as error:
+        raise TaskError(f"{where} lacks {error}; train again into another folder.") from error
 
 
 def _planned(record: dict[str, Any]) -> Trained:
@@ -110,25 +120,6 @@ def _own(record: dict[str, Any]) -> Trained:
     return Trained(task=task, state=None, record=record)
 
 
-def new_inputs(trained: Trained, files: Sequence[str]) -> tuple[PyTree, list[str]]:
-    """Reads new files for a trained network.
-
-    Returns:
-      `(inputs, a name for each example)`.
-
-    Raises:
-      TaskError: naming the file that is missing or does not fit.
-    """
-    if trained.encoder is not None:
-        new = read_new(files, trained.encoder)
-        return new.inputs, new.names
-    like = trained.task.train.take(np.arange(1))[0]
-    read = [_arrays(Path(file), like) for file in files]
-    inputs = jax.tree.map(lambda *parts: np.concatenate(parts), *(part for part in read))
-    counts = [len(jax.tree.leaves(part)[0]) for part in read]
-    return inputs, [f"{f}[{row}]" for f, n in zip(files, counts, strict=True) for row in range(n)]
-
-
 def split_inputs(trained: Trained, split: str) -> tuple[PyTree, PyTree, list[str]]:
     """Reads a split of the data that a network was trained on.
 
@@ -154,35 +145,3 @@ def split_inputs(trained: Trained, split: str) -> tuple[PyTree, PyTree, list[str
         raise TaskError(f"--split {split}: the task has none; there are {[*trained.task.splits]}.")
     inputs, targets = source.take(np.arange(len(source)))
     return inputs, targets, [f"{split}[{row}]" for row in range(len(source))]
-
-
-def _arrays(path: Path, like: PyTree) -> PyTree:
-    """Reads inputs with the structure, shapes and kind of numbers of `like`."""
-    if path.suffix not in (".npy", ".npz"):
-        raise TaskError(f"{path} is no .npy or .npz file; a task of your own takes arrays only.")
-    try:
-        with open(path, "rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            found = loaded if isinstance(loaded, np.ndarray) else dict(loaded)
-    except FileNotFoundError as error:
-        raise TaskError(f"{path} does not exist; give the path of a file.") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise TaskError(f"{path} holds no readable arrays ({error}); save it again.") from error
-    if isinstance(found, dict) and not isinstance(like, dict):
-        names = [name for name in ("x", "inputs", "images") if name in found] or list(found)
-        if len(names) != 1:
-            raise TaskError(f"{path} holds {', '.join(names) or 'nothing'}; call the inputs 'x'.")
-        found = found[names[0]]
-    wanted, given = str(jax.tree.structure(like)), str(jax.tree.structure(found))
-    if wanted != given:
-        raise TaskError(f"{path} holds {given}, but the network takes {wanted}; save it like that.")
-
-    def fit(want: np.ndarray, got: np.ndarray) -> np.ndarray:
-        if got.shape[1:] != want.shape[1:]:
-            raise TaskError(
-                f"{path} holds examples of shape {list(got.shape[1:])}, but the network takes "
-                f"{list(want.shape[1:])}; save [n, ...] of them."
-            )
-        return got.astype(want.dtype)
-
-    return jax.tree.map(fit, like, found)

@@ -80,7 +80,7 @@ class BertLayer(nn.Module):
         # All but attention sees one row per token. Also where no padding is left out: XLA's CPU
         # backend takes half as long for the gradients of products of matrices as for those of the
         # same numbers in three axes.
-        by_head = (len(x), self.heads, self.width // self.heads)
+        by_head = (x.shape[0], self.heads, self.width // self.heads)
         query, key, value = (
             grid.square(dense(self.width, name)(x).reshape(by_head))
             for name in ("query", "key", "value")

@@ -49,9 +49,10 @@ def pick_words(features: jax.Array, words: jax.Array) -> jax.Array:
     Raises:
       TaskError: if `words` does not fit.
     """
-    if words.ndim != 2 or len(words) != len(features):
+    count = features.shape[0]
+    if words.ndim != 2 or words.shape[0] != count:
         raise TaskError(
-            f"words need shape [{len(features)}, w], a position per word, got {list(words.shape)}; "
+            f"words need shape [{count}, w], a position per word, got {list(words.shape)}; "
             "give the position of each word's first token, -1 for padding."
         )
     picked = jnp.take_along_axis(features, jnp.maximum(words, 0)[:, :, None], axis=1)
