@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -231,15 +230,13 @@ def softmax_cross_entropy(label_smoothing: float = 0.0) -> SoftmaxCrossEntropy:
       >>> round(loss.uninformed(np.array([0, 0, 0, 1]), shape=(2,)), 4)  # H(3/4, 1/4)
       0.5623
     """
-    share: Any = label_smoothing
-    if isinstance(share, jax.core.Tracer):
-        return SoftmaxCrossEntropy(label_smoothing=share)
-    if not 0.0 <= label_smoothing < 1.0:
+    traced = isinstance(label_smoothing, jax.core.Tracer)
+    if not traced and not 0.0 <= label_smoothing < 1.0:
         raise TaskError(
             f"softmax_cross_entropy needs label_smoothing in [0, 1), got {label_smoothing!r}; "
             "try 0.1."
         )
-    return SoftmaxCrossEntropy(label_smoothing=float(label_smoothing))
+    return SoftmaxCrossEntropy(label_smoothing if traced else float(label_smoothing))
 
 
 def sigmoid_cross_entropy() -> SigmoidCrossEntropy:
