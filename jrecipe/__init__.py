@@ -27,6 +27,7 @@ _MODULES = (
     "regularize",
     "report",
     "rungs",
+    "squeeze",
     "testing",
     "train",
 )
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
         regularize,
         report,
         rungs,
+        squeeze,
         testing,
         train,
     )

@@ -27,7 +27,7 @@ RECIPE = {
     "report",
     "train",
 }
-ALL = {*RECIPE, "explore", "human", "recipe", "rungs", "jrecipe"}
+ALL = {*RECIPE, "explore", "human", "recipe", "rungs", "squeeze", "jrecipe"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "version": set(),
@@ -48,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "explore": {*ABOVE_TASK, "checks", "draw", "train"},
     "finetune": {*ABOVE_TASK, "metrics", "models", "train", "checks.result"},
     "rungs": {*ABOVE_TASK, "train", "report"},
+    "squeeze": {*ABOVE_TASK, "models", "report", "train"},
     "human": {*BASE, "data.order", "draw", "task", "checks.examples", "checks.intervals"},
     "recipe": RECIPE | {"jrecipe"},  # of the package itself: its version
     "testing": ALL,

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jrecipe.squeeze.distil_layers import every_other_layer
+    from jrecipe.squeeze.distil_layers import distil_encoder, every_other_layer
     from jrecipe.squeeze.distillation import distil, student_of
     from jrecipe.squeeze.ensemble_folder import load_ensemble, load_network, save
     from jrecipe.squeeze.ensemble_scores import EnsembleScores, calibration_error
@@ -23,6 +23,7 @@ _NAMES = {
     "Soup": "soup",
     "calibration_error": "ensemble_scores",
     "distil": "distillation",
+    "distil_encoder": "distil_layers",
     "ensemble": "ensemble_training",
     "ensemble_of": "ensembles",
     "every_other_layer": "distil_layers",
@@ -34,7 +35,25 @@ _NAMES = {
     "snapshots": "snapshot",
     "student_of": "distillation",
 }
-__all__ = [*_NAMES]
+__all__ = [
+    "Ensemble",
+    "EnsembleScores",
+    "Network",
+    "Soup",
+    "calibration_error",
+    "distil",
+    "distil_encoder",
+    "ensemble",
+    "ensemble_of",
+    "every_other_layer",
+    "greedy_soup",
+    "load_ensemble",
+    "load_network",
+    "refresh_statistics",
+    "save",
+    "snapshots",
+    "student_of",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,7 @@ from jrecipe.squeeze.ensembles import Ensemble, joint_model
 from jrecipe.squeeze.network import Network
 from jrecipe.task import Task, head_shape, read
 from jrecipe.train.reference import example_inputs
-from jrecipe.types import Array, Key, LossFunction, Model, PyTree, TaskError
+from jrecipe.types import Array, Key, Model, PyTree, TaskError
 
 _ROWS = 256  # per forward pass of a teacher that is asked beforehand
 
@@ -37,7 +37,7 @@ class Taught(NamedTuple):
     hidden: Array
 
 
-class _Teacher(NamedTuple):
+class Teacher(NamedTuple):
     """A network that is not trained: `(params, state, inputs) -> logits`, and its weights."""
 
     apply: Callable[..., Any]
@@ -107,9 +107,7 @@ def soft_loss(loss: Any, student: Array, teacher: Array, temperature: float) -> 
     return temperature**2 * divergence
 
 
-def distil(
-    teacher: Any, student: Task, *, temperature: float = 4.0, hard: float = 0.1
-) -> Task:
+def distil(teacher: Any, student: Task, *, temperature: float = 4.0, hard: float = 0.1) -> Task:
     """Returns a student's task whose loss in training is what a teacher says, softened.
 
     `jr.fit` trains it as any task; validation and test are scored by labels alone, as before.
@@ -135,7 +133,7 @@ def distil(
       Beyer et al., "Knowledge Distillation: A Good Teacher is Patient and Consistent", 2022,
       arXiv:2106.05237.
     """
-    loss = _checked_loss(student, temperature, hard)
+    loss = checked_loss(student, temperature, hard)
     known = _teacher_of(teacher)
     _require_same_outputs(known, student)
     if student.augment is None and in_memory(student.train):
@@ -159,7 +157,8 @@ def student_of(fit: Any, student: Task) -> Network:
     return Network(task=student, params=state.params, model_state=own)
 
 
-def _checked_loss(student: Task, temperature: float, hard: float, hidden: float = 0.0) -> DistilLoss:
+def checked_loss(student: Task, temperature: float, hard: float, hidden: float = 0.0) -> DistilLoss:
+    """Returns the loss of a student; raises TaskError for what `distil` cannot use."""
     if not (temperature > 0 and math.isfinite(temperature)):
         raise TaskError(f"distil needs a temperature > 0, got {temperature!r}; 4 is usual.")
     if not 0 <= hard <= 1:
@@ -178,33 +177,34 @@ def _checked_loss(student: Task, temperature: float, hard: float, hidden: float 
     return DistilLoss(student.loss, float(temperature), float(hard), float(hidden))
 
 
-def _teacher_of(teacher: Any) -> _Teacher:
+def _teacher_of(teacher: Any) -> Teacher:
     if isinstance(teacher, Ensemble):
         model = joint_model(teacher.task, len(teacher), teacher.temperature)
-        return _Teacher(model.apply, teacher.params, teacher.model_state)
+        return Teacher(model.apply, teacher.params, teacher.model_state)
     task, state = getattr(teacher, "task", None), getattr(teacher, "best", teacher)
     if task is None or task.model is None:
         raise TaskError(
             f"distil needs an Ensemble, a Network or a jr.Fit as teacher, got a "
             f"{type(teacher).__name__}."
         )
-    return _Teacher(task.model.apply, state.params, state.model_state)
+    return Teacher(task.model.apply, state.params, state.model_state)
 
 
-def _require_same_outputs(teacher: _Teacher, student: Task) -> None:
+def _require_same_outputs(teacher: Teacher, student: Task) -> None:
     inputs = example_inputs(student)
     says = jax.eval_shape(
         lambda p, s, x: teacher.apply(p, s, x)[0], teacher.params, teacher.state, inputs
     )
     own = head_shape(student.model, inputs)
-    if getattr(says, "shape", None) != getattr(own, "shape", ()):
+    shapes = [getattr(outputs, "shape", outputs) for outputs in (says, own)]
+    if shapes[0] != shapes[1]:
         raise TaskError(
-            f"distil needs outputs of one shape, but the teacher gives {getattr(says, 'shape', says)} "
-            f"and the student {getattr(own, 'shape', own)}; give both as many classes."
+            f"distil needs outputs of one shape, but the teacher gives {shapes[0]} and the student "
+            f"{shapes[1]}; give both as many classes."
         )
 
 
-def _asked_before(teacher: _Teacher, student: Task) -> tuple[PyTree, Taught]:
+def _asked_before(teacher: Teacher, student: Task) -> tuple[PyTree, Taught]:
     """Returns the training examples with what the teacher says as a part of their targets."""
     inputs, labels = read(student.train)
     apply = jax.jit(lambda p, s, x: teacher.apply(p, s, x)[0])
@@ -217,7 +217,7 @@ def _asked_before(teacher: _Teacher, student: Task) -> tuple[PyTree, Taught]:
     return inputs, Taught(labels, logits, np.zeros(n, np.float32))
 
 
-def _asked_inside(teacher: _Teacher, student: Task) -> Model:
+def _asked_inside(teacher: Teacher, student: Task) -> Model:
     """Returns the student's network, which in training also returns what the teacher says."""
     model: Model = student.model
 
@@ -228,7 +228,7 @@ def _asked_inside(teacher: _Teacher, student: Task) -> Model:
 
 
 def taught_model(
-    model: Model, teacher: _Teacher, split: Callable[[PyTree, PyTree, PyTree], Any]
+    model: Model, teacher: Teacher, split: Callable[[PyTree, PyTree, PyTree], Any]
 ) -> Model:
     """Returns a network that in training also asks a teacher about its inputs.
 
@@ -246,7 +246,12 @@ def taught_model(
         return params, {"student": state, "teacher": copied}
 
     def apply(
-        params: PyTree, state: PyTree, inputs: PyTree, *, key: Key | None = None, train: bool = False
+        params: PyTree,
+        state: PyTree,
+        inputs: PyTree,
+        *,
+        key: Key | None = None,
+        train: bool = False,
     ) -> tuple[PyTree, PyTree]:
         outputs, own = model.apply(params, state["student"], inputs, key=key, train=train)
         if not train:
@@ -256,4 +261,3 @@ def taught_model(
         return Taught(*split(inputs, outputs, said)), {**state, "student": own}
 
     return Model(init, apply, name=model.name)
-

@@ -71,7 +71,9 @@ def ensemble(
     kind = kind_of(task.loss, "ensemble")
     as_arms = runs_as_arms(task) and in_memory(task.val)
     if shared and not as_arms:
-        raise TaskError("ensemble got `shared`, which needs data in memory and a task in one phase.")
+        raise TaskError(
+            "ensemble got `shared`, which needs data in memory and a task in one phase."
+        )
     validate_values(task)
     start = time.perf_counter()
     seeds = range(seed, seed + members)

@@ -141,7 +141,12 @@ def joint_model(task: Task, members: int, temperature: float = 1.0) -> Model:
         return stacked([model.init(each, inputs) for each in keys])  # type: ignore[no-any-return]
 
     def apply(
-        params: PyTree, state: PyTree, inputs: PyTree, *, key: Key | None = None, train: bool = False
+        params: PyTree,
+        state: PyTree,
+        inputs: PyTree,
+        *,
+        key: Key | None = None,
+        train: bool = False,
     ) -> tuple[PyTree, PyTree]:
         if train:
             raise TaskError("an ensemble is not trained as one network; train its members.")
