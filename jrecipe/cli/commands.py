@@ -14,6 +14,9 @@ TABLE = {
     "human": Lazy("jrecipe.cli.human:human", "Ask a person, on a page, and score the answers."),
     "fit": Lazy("jrecipe.cli.fit:fit", "Train only; can be interrupted and resumed."),
     "finetune": Lazy("jrecipe.cli.finetune:finetune", "Fine-tune BERT or its like on texts."),
+    "ensemble": Lazy(
+        "jrecipe.cli.ensemble:ensemble", "Train several networks and average their answers."
+    ),
     "launch": Lazy("jrecipe.cli.launch:launch", "Try out training in several processes."),
     "predict": Lazy("jrecipe.cli.predict:predict", "Use a trained network on new files."),
     "items": Lazy("jrecipe.cli.items:items", "List what the recipe asks, and what shows it."),

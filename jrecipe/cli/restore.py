@@ -64,6 +64,11 @@ def restore(folder: str | Path) -> Trained:
         raise TaskError(
             f"{folder}/run.json lacks {error}; train again into another folder."
         ) from error
+    if record.get("kind") == "ensemble":
+        from jrecipe.squeeze import load_ensemble
+
+        members = load_ensemble(Path(folder) / "ensemble", trained.task)
+        return dataclasses.replace(trained, task=members.joint, state=members)
     best = Path(folder) / "best"
     if not best.is_dir():
         raise TaskError(
