@@ -117,7 +117,8 @@ def distil(teacher: Any, student: Task, *, temperature: float = 4.0, hard: float
     of the network's other state, and of checkpoints.
 
     Args:
-      teacher: an `Ensemble`, a `Network` or a `jr.Fit`, of the same inputs and outputs.
+      teacher: an `Ensemble` (its mean, not calibrated), a `Network` or a `jr.Fit`, of the same
+        inputs and outputs.
       student: task with a model of any size, and labels; its loss is a cross-entropy of classes or
         of yes/no.
       temperature: by which logits of both are divided, > 0; higher shows more of what the teacher
@@ -174,12 +175,15 @@ def checked_loss(student: Task, temperature: float, hard: float, hidden: float =
             "distil knows classes and yes/no, got token cross-entropy; write the loss of each "
             "token with jr.losses, or distil the classifier that is made of it."
         )
+    assert isinstance(student.loss, losses.Loss)  # as it has a kind
     return DistilLoss(student.loss, float(temperature), float(hard), float(hidden))
 
 
 def _teacher_of(teacher: Any) -> Teacher:
     if isinstance(teacher, Ensemble):
-        model = joint_model(teacher.task, len(teacher), teacher.temperature)
+        # Not calibrated: distillation has a temperature of its own, and what a sharp teacher says
+        # of its commonest class would be learnt first.
+        model = joint_model(teacher.task, len(teacher))
         return Teacher(model.apply, teacher.params, teacher.model_state)
     task, state = getattr(teacher, "task", None), getattr(teacher, "best", teacher)
     if task is None or task.model is None:

@@ -112,7 +112,8 @@ class Ensemble:
     def _joint(self) -> Task:
         if "joined" not in self.__dict__:
             object.__setattr__(self, "joined", self.joint)  # compiled once for one ensemble
-        return self.__dict__["joined"]  # type: ignore[no-any-return]
+        joined: Task = self.__dict__["joined"]
+        return joined
 
 
 def joint_model(task: Task, members: int, temperature: float = 1.0) -> Model:
@@ -131,14 +132,15 @@ def joint_model(task: Task, members: int, temperature: float = 1.0) -> Model:
         raise TaskError(f"an ensemble needs a temperature > 0, got {temperature!r}; 1 is as it is.")
     if kind_of(task.loss, "an ensemble") == "number" and temperature != 1:
         raise TaskError(
-            f"an ensemble got temperature={temperature!r} with {task.loss.name}, which has no "  # type: ignore[attr-defined]
+            f"an ensemble got temperature={temperature!r} with {task.loss.name}, which has no "
             "probabilities; leave it at 1."
         )
     model: Model = task.model
 
     def init(key: Key, inputs: PyTree) -> tuple[PyTree, PyTree]:
         keys = [jax.random.fold_in(key, i) for i in range(members)]
-        return stacked([model.init(each, inputs) for each in keys])  # type: ignore[no-any-return]
+        pair: tuple[PyTree, PyTree] = stacked([model.init(each, inputs) for each in keys])
+        return pair
 
     def apply(
         params: PyTree,
