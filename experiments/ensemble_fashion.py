@@ -129,7 +129,7 @@ def one_repeat(task: jr.Task, scale: Scale, seed: int) -> dict[str, list[jr.trai
     student = jr.fit(taught, steps, seed=seed + k, progress=False)
     test: Callable[[Any], Any] = lambda one: one.evaluate("test", keep_outputs=True)  # noqa: E731
     each = [test(members.member(i)) for i in range(k)]
-    best = int(np.argmin([members.member(i).evaluate("val").loss for i in range(k)]))
+    best = members.scores("val").best_member
     found = {"mean member": each, "best member by validation": [each[best]]}
     for name, tx in average.items():
         averaged = task.replace(optimizer=optax.chain(task.optimizer, tx))

@@ -132,7 +132,7 @@ def joint_model(task: Task, members: int, temperature: float = 1.0) -> Model:
         raise TaskError(f"an ensemble needs a temperature > 0, got {temperature!r}; 1 is as it is.")
     if kind_of(task.loss, "an ensemble") == "number" and temperature != 1:
         raise TaskError(
-            f"an ensemble got temperature={temperature!r} with {task.loss.name}, which has no "
+            f"an ensemble got temperature={temperature!r} with a loss of numbers, which has no "
             "probabilities; leave it at 1."
         )
     model: Model = task.model
