@@ -73,6 +73,7 @@ def test_bad_options_are_named_and_nothing_is_written(tmp_path, options, said):
     assert not Path("no").exists()
 
 
+@pytest.mark.slow
 def test_an_ensemble_that_is_gone_is_named(tmp_path):
     table = write_classes(tmp_path / "t.csv")
     assert jrecipe("ensemble", table, *SMALL, "--members", 2, "--out", "two").code == 0

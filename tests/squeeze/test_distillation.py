@@ -99,6 +99,7 @@ def test_labels_alone_teach_the_labels(teacher):
     assert jr.fit(taught, 60, progress=False).evaluate("val").metric > 0.8
 
 
+@pytest.mark.slow
 def test_a_smaller_student_and_a_single_teacher_do(teacher):
     task = small(model=jr.models.MLP(4, width=3, depth=1))
     run = jr.fit(squeeze.distil(jr.fit(small(), 20, progress=False), task), 5, progress=False)
@@ -134,6 +135,7 @@ def test_what_cannot_be_distilled_is_refused(teacher, said, given):
         squeeze.distil(given.pop("teacher"), given.pop("student"), **given)
 
 
+@pytest.mark.slow
 def test_yes_and_no_are_distilled():
     x, y = pictures(60, 1)
     task = small(
