@@ -159,9 +159,10 @@ def with_features(module: nn.Module) -> Model:
 def _apart(inputs: PyTree, own: PyTree, said: PyTree) -> tuple[Array, Array, Array]:
     """Returns outputs of both, and the distance between their features over real tokens."""
     (outputs, mine), (logits, theirs) = own, said
-    mask = inputs["mask"].astype(jnp.float32)
+    real = inputs["mask"]
     norm = lambda x: jnp.sqrt((x * x).sum(axis=-1) + 1e-12)  # noqa: E731
-    mine, theirs = (jnp.where(mask[..., None] > 0, x, 1.0) for x in (mine, theirs))
+    # Alike where there is padding, so that it adds nothing, and no NaN.
+    mine, theirs = (jnp.where(real[..., None], x, 1.0) for x in (mine, theirs))
     cosine = (mine * theirs).sum(axis=-1) / (norm(mine) * norm(theirs))
-    distance = ((1 - cosine) * mask).sum(axis=1) / jnp.maximum(mask.sum(axis=1), 1.0)
+    distance = (1 - cosine).sum(axis=1) / jnp.maximum(real.sum(axis=1), 1)
     return outputs, logits, distance
