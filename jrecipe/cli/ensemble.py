@@ -18,7 +18,7 @@ from jrecipe.cli.target import load_target, require_splits, user_code
 from jrecipe.types import TaskError
 
 if TYPE_CHECKING:
-    from jrecipe.squeeze import Network
+    from jrecipe.squeeze import TaskNetwork
     from jrecipe.task import Task
     from jrecipe.train import Fit
 
@@ -156,7 +156,7 @@ def ensemble(
             try:
                 say(f"{members} networks of {task.name}: {steps} updates each")
                 found = squeeze.ensemble(task, members, steps, seed=seed, shared=shared)
-                others: list[tuple[str, Network, float | None]] = []
+                others: list[tuple[str, TaskNetwork, float | None]] = []
                 if shared:
                     soup = squeeze.greedy_soup(found)
                     others.append((f"greedy soup of {len(soup.kept)}", soup, None))

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from jrecipe.squeeze.ensemble_scores import EnsembleScores, calibration_error
     from jrecipe.squeeze.ensemble_training import ensemble
     from jrecipe.squeeze.ensembles import Ensemble, ensemble_of
-    from jrecipe.squeeze.network import Network, refresh_statistics
+    from jrecipe.squeeze.task_network import TaskNetwork, refresh_statistics
     from jrecipe.squeeze.snapshot import snapshots
     from jrecipe.squeeze.soup import Soup, greedy_soup
 
 _NAMES = {
     "Ensemble": "ensembles",
     "EnsembleScores": "ensemble_scores",
-    "Network": "network",
+    "TaskNetwork": "task_network",
     "Soup": "soup",
     "calibration_error": "ensemble_scores",
     "distil": "distillation",
@@ -30,7 +30,7 @@ _NAMES = {
     "greedy_soup": "soup",
     "load_ensemble": "ensemble_folder",
     "load_network": "ensemble_folder",
-    "refresh_statistics": "network",
+    "refresh_statistics": "task_network",
     "save": "ensemble_folder",
     "snapshots": "snapshot",
     "student_of": "distillation",
@@ -38,7 +38,7 @@ _NAMES = {
 __all__ = [
     "Ensemble",
     "EnsembleScores",
-    "Network",
+    "TaskNetwork",
     "Soup",
     "calibration_error",
     "distil",

@@ -12,7 +12,7 @@ import numpy as np
 
 from jrecipe.models.adapt_linen import from_linen
 from jrecipe.squeeze.distillation import Teacher, checked_loss, taught_model
-from jrecipe.squeeze.network import Network
+from jrecipe.squeeze.task_network import TaskNetwork
 from jrecipe.task import Task
 from jrecipe.types import Array, Key, Model, PyTree, TaskError
 
@@ -61,7 +61,7 @@ def every_other_layer(
 
 
 def distil_encoder(
-    teacher: Network,
+    teacher: TaskNetwork,
     teacher_module: nn.Module,
     student: Task,
     student_module: nn.Module,

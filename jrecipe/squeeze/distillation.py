@@ -15,7 +15,7 @@ from jrecipe import losses
 from jrecipe.data.source import in_memory
 from jrecipe.squeeze.ensemble_mean import SIGMOID, require_probabilities
 from jrecipe.squeeze.ensembles import Ensemble, joint_model
-from jrecipe.squeeze.network import Network
+from jrecipe.squeeze.task_network import TaskNetwork
 from jrecipe.task import Task, head_shape, read
 from jrecipe.train.reference import example_inputs
 from jrecipe.types import Array, Key, Model, PyTree, TaskError
@@ -93,7 +93,7 @@ def soft_loss(loss: Any, student: Array, teacher: Array, temperature: float) -> 
       temperature: T, > 0.
 
     References:
-      Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, arXiv:1503.02531,
+      Hinton et al., "Distilling the Knowledge in a Neural TaskNetwork", 2015, arXiv:1503.02531,
       section 2.1.
     """
     own, other = (jnp.asarray(x, jnp.float32) / temperature for x in (student, teacher))
@@ -117,7 +117,7 @@ def distil(teacher: Any, student: Task, *, temperature: float = 4.0, hard: float
     of the network's other state, and of checkpoints.
 
     Args:
-      teacher: an `Ensemble` (its mean, not calibrated), a `Network` or a `jr.Fit`, of the same
+      teacher: an `Ensemble` (its mean, not calibrated), a `TaskNetwork` or a `jr.Fit`, of the same
         inputs and outputs.
       student: task with a model of any size, and labels; its loss is a cross-entropy of classes or
         of yes/no.
@@ -130,7 +130,7 @@ def distil(teacher: Any, student: Task, *, temperature: float = 4.0, hard: float
         and student differ in shape.
 
     References:
-      Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, arXiv:1503.02531.
+      Hinton et al., "Distilling the Knowledge in a Neural TaskNetwork", 2015, arXiv:1503.02531.
       Beyer et al., "Knowledge Distillation: A Good Teacher is Patient and Consistent", 2022,
       arXiv:2106.05237.
     """
@@ -144,7 +144,7 @@ def distil(teacher: Any, student: Task, *, temperature: float = 4.0, hard: float
     return student.replace(loss=loss, metric=student.metric, model=_asked_inside(known, student))
 
 
-def student_of(fit: Any, student: Task) -> Network:
+def student_of(fit: Any, student: Task) -> TaskNetwork:
     """Returns the network that was trained on a task of `distil`.
 
     Args:
@@ -155,7 +155,7 @@ def student_of(fit: Any, student: Task) -> Network:
     own = state.model_state
     if isinstance(own, dict) and own.keys() == {"student", "teacher"}:
         own = own["student"]
-    return Network(task=student, params=state.params, model_state=own)
+    return TaskNetwork(task=student, params=state.params, model_state=own)
 
 
 def checked_loss(student: Task, temperature: float, hard: float, hidden: float = 0.0) -> DistilLoss:
@@ -188,7 +188,7 @@ def _teacher_of(teacher: Any) -> Teacher:
     task, state = getattr(teacher, "task", None), getattr(teacher, "best", teacher)
     if task is None or task.model is None:
         raise TaskError(
-            f"distil needs an Ensemble, a Network or a jr.Fit as teacher, got a "
+            f"distil needs an Ensemble, a TaskNetwork or a jr.Fit as teacher, got a "
             f"{type(teacher).__name__}."
         )
     return Teacher(task.model.apply, state.params, state.model_state)

@@ -10,7 +10,7 @@ import jax
 
 from jrecipe.report.report import write_whole
 from jrecipe.squeeze.ensembles import Ensemble, joint_model
-from jrecipe.squeeze.network import Network
+from jrecipe.squeeze.task_network import TaskNetwork
 from jrecipe.task import Task
 from jrecipe.train.checkpoint import load_checkpoint, save_checkpoint
 from jrecipe.train.reference import example_inputs
@@ -20,7 +20,7 @@ RECORD = "squeezed.json"
 _WEIGHTS = "weights"
 
 
-def save(found: Ensemble | Network, folder: str | Path) -> Path:
+def save(found: Ensemble | TaskNetwork, folder: str | Path) -> Path:
     """Writes an ensemble, or a network such as a soup, for `load_ensemble` or `load_network`.
 
     The task is not written: it is code. Nothing is pickled.
@@ -62,11 +62,11 @@ def load_ensemble(folder: str | Path, task: Task) -> Ensemble:
     return Ensemble(task=task, params=params, model_state=state, temperature=temperature)
 
 
-def load_network(folder: str | Path, task: Task) -> Network:
+def load_network(folder: str | Path, task: Task) -> TaskNetwork:
     """Loads one network that `save` wrote: a soup, a student; see `load_ensemble`."""
     _record(folder, "network")
     params, state = _weights(folder, task.model.init, task)
-    return Network(task=task, params=params, model_state=state)
+    return TaskNetwork(task=task, params=params, model_state=state)
 
 
 def _weights(folder: str | Path, init: Any, task: Task) -> tuple[PyTree, PyTree]:

@@ -9,7 +9,7 @@ from jrecipe.figures import Table
 from jrecipe.report.report import Section
 from jrecipe.squeeze.ensemble_scores import paired_gain, score_name, score_of
 from jrecipe.squeeze.ensembles import Ensemble
-from jrecipe.squeeze.network import Network
+from jrecipe.squeeze.task_network import TaskNetwork
 from jrecipe.task import Task
 from jrecipe.train.evaluate import Evaluation
 
@@ -34,7 +34,7 @@ class Way:
 
 
 def ways_of(
-    members: Ensemble, split: str, others: Sequence[tuple[str, Network, float | None]] = ()
+    members: Ensemble, split: str, others: Sequence[tuple[str, TaskNetwork, float | None]] = ()
 ) -> tuple[Way, ...]:
     """Evaluates members, ensemble and other networks on a split.
 

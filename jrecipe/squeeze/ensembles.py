@@ -12,7 +12,7 @@ import numpy as np
 
 from jrecipe.squeeze.ensemble_mean import fit_temperature, kind_of, mean_outputs
 from jrecipe.squeeze.ensemble_scores import EnsembleScores, scores_of
-from jrecipe.squeeze.network import Network, outputs_of, split_of
+from jrecipe.squeeze.task_network import TaskNetwork, outputs_of, split_of
 from jrecipe.task import Task
 from jrecipe.train.evaluate import Evaluation, evaluate
 from jrecipe.types import Array, Key, Model, PyTree, TaskError
@@ -58,10 +58,10 @@ class Ensemble:
         """How many numbers the parameters of all members are."""
         return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(self.params))
 
-    def member(self, i: int) -> Network:
+    def member(self, i: int) -> TaskNetwork:
         """Returns one of the networks, by its number from 0."""
         params, state = jax.tree.map(lambda x: x[i], (self.params, self.model_state))
-        return Network(task=self.task, params=params, model_state=state)
+        return TaskNetwork(task=self.task, params=params, model_state=state)
 
     def part(self, which: Sequence[int]) -> Ensemble:
         """Returns the ensemble of some members, not calibrated.

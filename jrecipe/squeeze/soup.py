@@ -11,12 +11,12 @@ import numpy as np
 
 from jrecipe.squeeze.ensemble_scores import score_of
 from jrecipe.squeeze.ensembles import Ensemble
-from jrecipe.squeeze.network import Network, refresh_statistics
+from jrecipe.squeeze.task_network import TaskNetwork, refresh_statistics
 from jrecipe.types import Array, TaskError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Soup(Network):
+class Soup(TaskNetwork):
     """A network whose weights are the mean of some members'.
 
     Attributes:
@@ -36,7 +36,7 @@ class Soup(Network):
         )
 
 
-def mean_weights(members: Ensemble, which: Sequence[int]) -> Network:
+def mean_weights(members: Ensemble, which: Sequence[int]) -> TaskNetwork:
     """Returns the network of mean weights of some members, its statistics made anew.
 
     Args:
@@ -58,7 +58,7 @@ def mean_weights(members: Ensemble, which: Sequence[int]) -> Network:
         return leaf[rows].astype(jnp.float32).mean(axis=0).astype(leaf.dtype)
 
     params, state = jax.tree.map(mean, (members.params, members.model_state))
-    return refresh_statistics(Network(task=members.task, params=params, model_state=state))
+    return refresh_statistics(TaskNetwork(task=members.task, params=params, model_state=state))
 
 
 def greedy_soup(members: Ensemble) -> Soup:

@@ -41,11 +41,11 @@ def task_of(module: jr.models.TextClassifier) -> jr.Task:
 
 
 @pytest.fixture(scope="module")
-def teacher() -> squeeze.Network:
+def teacher() -> squeeze.TaskNetwork:
     module = classifier(4)
     task = task_of(module)
     params, state = jax.jit(task.model.init)(jax.random.key(0), texts(2, 0)[0])
-    return squeeze.Network(task=task, params=params, model_state=state)
+    return squeeze.TaskNetwork(task=task, params=params, model_state=state)
 
 
 def test_half_of_the_layers_are_those_of_distilbert():

@@ -17,7 +17,7 @@ from jrecipe.types import PyTree, Source, TaskError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Network:
+class TaskNetwork:
     """A network and its weights.
 
     Attributes:
@@ -77,7 +77,7 @@ def _compiled(apply: _Apply) -> Any:
     return jax.jit(apply)
 
 
-def refresh_statistics(network: Network, batches: int = 100, seed: int = 0) -> Network:
+def refresh_statistics(network: TaskNetwork, batches: int = 100, seed: int = 0) -> TaskNetwork:
     """Returns a network with the statistics that its own weights give, as those of BatchNorm.
 
     A mean of weights has no statistics: those of its parts belong to other weights. Training
