@@ -65,6 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "metrics",
         "models",
         "regularize",
+        "report",
         "train",
     },
     "human": {*BASE, "data.order", "draw", "task", "checks.examples", "checks.intervals"},

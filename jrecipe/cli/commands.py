@@ -15,6 +15,9 @@ TABLE = {
     "fit": Lazy("jrecipe.cli.fit:fit", "Train only; can be interrupted and resumed."),
     "tune": Lazy("jrecipe.cli.tune:tune", "Search for learning rate, decay, dropout and so on."),
     "finetune": Lazy("jrecipe.cli.finetune:finetune", "Fine-tune BERT or its like on texts."),
+    "ensemble": Lazy(
+        "jrecipe.cli.ensemble:ensemble", "Train several networks and average their answers."
+    ),
     "launch": Lazy("jrecipe.cli.launch:launch", "Try out training in several processes."),
     "predict": Lazy("jrecipe.cli.predict:predict", "Use a trained network on new files."),
     "squeeze": Lazy("jrecipe.cli.squeeze:squeeze", "Make a trained network smaller, and compare."),

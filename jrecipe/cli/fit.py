@@ -11,7 +11,7 @@ import click
 
 from jrecipe.cli import options
 from jrecipe.cli.command_line import command_for, command_of
-from jrecipe.cli.planned import plan_for
+from jrecipe.cli.planned import dish_for
 from jrecipe.cli.printing import code_of, print_place, print_report, warnings_as_lines
 from jrecipe.cli.progress import saying
 from jrecipe.cli.run_folder import choose_folder, claimed
@@ -176,7 +176,7 @@ def fit(
             "learning_rate": learning_rate,
             "batch_size": batch_size,
         }
-        dish = _dish(loaded, chosen)
+        dish = dish_for(loaded, chosen)
         task = _in_precision(dish.task, precision)
         how: dict[str, Any] = {
             "steps": steps,
@@ -282,22 +282,6 @@ def _storable(task: Task, seed: int) -> bool:
     from jrecipe.train import unstorable
 
     return task.trainer is None or not unstorable(task.trainer.init(jax.random.key(seed)))
-
-
-def _dish(loaded: Target, chosen: dict[str, Any]) -> Dish:
-    from jrecipe.recipe.dish import PlannedDish, TaskDish
-
-    if loaded.splits is not None:
-        return PlannedDish(loaded.splits, plan_for(loaded.splits, **chosen)).well()
-    task, size = loaded.task, chosen["batch_size"]
-    if size is not None:
-        if size > len(task.train):
-            raise TaskError(
-                f"--batch-size is {size}, but the training split has only {len(task.train)} "
-                f"examples; use --batch-size {min(32, len(task.train))} or more data."
-            )
-        task = task.replace(batch_size=size)
-    return TaskDish(task, task)
 
 
 def _record(

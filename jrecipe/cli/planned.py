@@ -9,7 +9,9 @@ import numpy as np
 from jrecipe.types import TaskError
 
 if TYPE_CHECKING:
+    from jrecipe.cli.target import Target
     from jrecipe.data.splits import Splits
+    from jrecipe.recipe.dish import Dish
     from jrecipe.recipe.plan import Plan
 
 
@@ -52,3 +54,28 @@ def plan_for(
     if network is not None and network != plan.network and width is None:
         changes["width"] = 128 if network == "mlp" else 16
     return plan.replace(**{name: value for name, value in changes.items() if value is not None})
+
+
+def dish_for(loaded: Target, chosen: dict[str, Any]) -> Dish:
+    """Returns the task of a target, with what the command line changes.
+
+    Args:
+      loaded: a data set, or a task of the user's own, of which only the batch size can change.
+      chosen: arguments of `plan_for` by name.
+
+    Raises:
+      TaskError: if an option does not fit.
+    """
+    from jrecipe.recipe.dish import PlannedDish, TaskDish
+
+    if loaded.splits is not None:
+        return PlannedDish(loaded.splits, plan_for(loaded.splits, **chosen)).well()
+    task, size = loaded.task, chosen["batch_size"]
+    if size is not None:
+        if size > len(task.train):
+            raise TaskError(
+                f"--batch-size is {size}, but the training split has only {len(task.train)} "
+                f"examples; use --batch-size {min(32, len(task.train))} or more data."
+            )
+        task = task.replace(batch_size=size)
+    return TaskDish(task, task)

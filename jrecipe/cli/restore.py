@@ -58,6 +58,11 @@ def restore(folder: str | Path) -> Trained:
     """
     record = read_record(folder)
     trained = rebuild(record, f"{folder}/run.json")
+    if record.get("kind") == "ensemble":
+        from jrecipe.squeeze import load_ensemble
+
+        members = load_ensemble(Path(folder) / "ensemble", trained.task)
+        return dataclasses.replace(trained, task=members.joint, state=members)
     best = Path(folder) / "best"
     if not best.is_dir():
         raise TaskError(

@@ -236,7 +236,9 @@ def softmax_cross_entropy(label_smoothing: float = 0.0) -> SoftmaxCrossEntropy:
             f"softmax_cross_entropy needs label_smoothing in [0, 1), got {label_smoothing!r}; "
             "try 0.1."
         )
-    return SoftmaxCrossEntropy(label_smoothing if traced else float(label_smoothing))
+    return SoftmaxCrossEntropy(
+        label_smoothing=label_smoothing if traced else float(label_smoothing)
+    )
 
 
 def sigmoid_cross_entropy() -> SigmoidCrossEntropy:

@@ -1,7 +1,13 @@
-"""Trained networks made smaller, and made into files that run without their code (J8, J9).
+"""The last per cent of a trained network, and what it takes to run it elsewhere (F, J8, J9).
 
 | for | names |
 | --- | --- |
+| the mean of the probabilities of several | `ensemble`, `ensemble_of`, `snapshots`, `Ensemble` |
+| one network of mean weights | `greedy_soup`, `Soup`, `refresh_statistics` |
+| one network that learns what others answer | `distil`, `student_of`, `TaskNetwork` |
+| a BERT of fewer layers | `every_other_layer`, `distil_encoder` |
+| what an ensemble gains, and how sure it is | `EnsembleScores`, `calibration_error` |
+| an ensemble or a network on disk | `save`, `load_ensemble`, `load_network` |
 | a network with its numbers, of a `Fit` | `Network`, `network_of` |
 | weights in 8 bits, and layers computed in them | `quantise`, `quantise_activations` |
 | training that foresees 8 bits | `quantise_aware` |
@@ -14,6 +20,12 @@
 """
 
 from jrecipe.squeeze.compare import Comparison, compare
+from jrecipe.squeeze.distil_layers import distil_encoder, every_other_layer
+from jrecipe.squeeze.distillation import distil, student_of
+from jrecipe.squeeze.ensemble_folder import load_ensemble, load_network, save
+from jrecipe.squeeze.ensemble_scores import EnsembleScores, calibration_error
+from jrecipe.squeeze.ensemble_training import ensemble
+from jrecipe.squeeze.ensembles import Ensemble, ensemble_of
 from jrecipe.squeeze.export import export
 from jrecipe.squeeze.export_meaning import Meaning
 from jrecipe.squeeze.last_layer import all_but_last
@@ -24,24 +36,44 @@ from jrecipe.squeeze.prune import prune, sparsity
 from jrecipe.squeeze.quantise import quantise
 from jrecipe.squeeze.quantise_activations import quantise_activations
 from jrecipe.squeeze.quantise_aware import quantise_aware
+from jrecipe.squeeze.snapshot import snapshots
+from jrecipe.squeeze.soup import Soup, greedy_soup
+from jrecipe.squeeze.task_network import TaskNetwork, refresh_statistics
 from jrecipe.squeeze.train_on import train_on
 
 __all__ = [
     "Comparison",
+    "Ensemble",
+    "EnsembleScores",
     "Exported",
     "Meaning",
     "Network",
+    "Soup",
+    "TaskNetwork",
     "all_but_last",
+    "calibration_error",
     "compare",
+    "distil",
+    "distil_encoder",
+    "ensemble",
+    "ensemble_of",
+    "every_other_layer",
     "export",
+    "greedy_soup",
     "is_exported",
+    "load_ensemble",
     "load_exported",
+    "load_network",
     "low_rank",
     "network_of",
     "prune",
     "quantise",
     "quantise_activations",
     "quantise_aware",
+    "refresh_statistics",
+    "save",
+    "snapshots",
     "sparsity",
+    "student_of",
     "train_on",
 ]

@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jrecipe.squeeze.ensembles import Ensemble
+from jrecipe.squeeze.task_network import TaskNetwork
 from jrecipe.train.fitted import Fit
 from jrecipe.train.reference import trainer_of
 from jrecipe.train.state import TrainState
@@ -47,12 +49,15 @@ class Network:
         return dataclasses.replace(self, **changes)
 
 
-def network_of(trained: Network | Fit | Callable[[PyTree], PyTree]) -> Network:
+def network_of(
+    trained: Network | TaskNetwork | Ensemble | Fit | Callable[[PyTree], PyTree],
+) -> Network:
     """Returns a trained network with its numbers.
 
     Args:
-      trained: a `Fit`, whose best state is taken; a function `inputs -> outputs` that JAX can
-        trace; or a `Network`, which is returned as it is. Of a `Fit` by a trainer of the user's
+      trained: a `Fit`, whose best state is taken; a `TaskNetwork`; an `Ensemble`, whose members
+        become one network; a function `inputs -> outputs` that JAX can trace; or a `Network`, which
+        is returned as it is. Of a `Fit` by a trainer of the user's
         own it is the trainer's `predict`, whose numbers lie inside and cannot be made smaller.
 
     Raises:
@@ -60,6 +65,10 @@ def network_of(trained: Network | Fit | Callable[[PyTree], PyTree]) -> Network:
     """
     if isinstance(trained, Network):
         return trained
+    if isinstance(trained, TaskNetwork | Ensemble):
+        task = trained.joint if isinstance(trained, Ensemble) else trained.task
+        assert task.model is not None  # both are made of a model's parameters
+        return Network(task.model, trained.params, trained.model_state)
     if isinstance(trained, Fit):
         best = trained.best
         if trained.task.trainer is None and isinstance(best, TrainState):
