@@ -19,13 +19,13 @@
 | what was exported, without the network's code | `load_exported`, `Exported`, `is_exported` |
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# A module would hide the function of its name if that came later.
 from jrecipe.squeeze.compare import Comparison, compare
-from jrecipe.squeeze.distil_layers import distil_encoder, every_other_layer
-from jrecipe.squeeze.distillation import distil, student_of
-from jrecipe.squeeze.ensemble_folder import load_ensemble, load_network, save
-from jrecipe.squeeze.ensemble_scores import EnsembleScores, calibration_error
-from jrecipe.squeeze.ensemble_training import ensemble
-from jrecipe.squeeze.ensembles import Ensemble, ensemble_of
 from jrecipe.squeeze.export import export
 from jrecipe.squeeze.export_meaning import Meaning
 from jrecipe.squeeze.last_layer import all_but_last
@@ -36,11 +36,39 @@ from jrecipe.squeeze.prune import prune, sparsity
 from jrecipe.squeeze.quantise import quantise
 from jrecipe.squeeze.quantise_activations import quantise_activations
 from jrecipe.squeeze.quantise_aware import quantise_aware
-from jrecipe.squeeze.snapshot import snapshots
-from jrecipe.squeeze.soup import Soup, greedy_soup
-from jrecipe.squeeze.task_network import TaskNetwork, refresh_statistics
 from jrecipe.squeeze.train_on import train_on
 
+if TYPE_CHECKING:
+    from jrecipe.squeeze.distil_layers import distil_encoder, every_other_layer
+    from jrecipe.squeeze.distillation import distil, student_of
+    from jrecipe.squeeze.ensemble_folder import load_ensemble, load_network, save
+    from jrecipe.squeeze.ensemble_scores import EnsembleScores, calibration_error
+    from jrecipe.squeeze.ensemble_training import ensemble
+    from jrecipe.squeeze.ensembles import Ensemble, ensemble_of
+    from jrecipe.squeeze.snapshot import snapshots
+    from jrecipe.squeeze.soup import Soup, greedy_soup
+    from jrecipe.squeeze.task_network import TaskNetwork, refresh_statistics
+
+# Loaded when they are asked for, as what was exported runs without the code of networks.
+_LATER = {
+    "Ensemble": "ensembles",
+    "EnsembleScores": "ensemble_scores",
+    "Soup": "soup",
+    "TaskNetwork": "task_network",
+    "calibration_error": "ensemble_scores",
+    "distil": "distillation",
+    "distil_encoder": "distil_layers",
+    "ensemble": "ensemble_training",
+    "ensemble_of": "ensembles",
+    "every_other_layer": "distil_layers",
+    "greedy_soup": "soup",
+    "load_ensemble": "ensemble_folder",
+    "load_network": "ensemble_folder",
+    "refresh_statistics": "task_network",
+    "save": "ensemble_folder",
+    "snapshots": "snapshot",
+    "student_of": "distillation",
+}
 __all__ = [
     "Comparison",
     "Ensemble",
@@ -77,3 +105,11 @@ __all__ = [
     "student_of",
     "train_on",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        value = getattr(importlib.import_module(f"jrecipe.squeeze.{_LATER[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'jrecipe.squeeze' has no attribute {name!r}")
