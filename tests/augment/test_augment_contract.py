@@ -79,7 +79,7 @@ MANY = A.compose(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_layout_of_a_batch_over_devices_changes_nothing():
     batch, key = scenes(0), jax.random.key(3)
     want = jax.jit(MANY)(key, batch)
@@ -90,7 +90,7 @@ def test_the_layout_of_a_batch_over_devices_changes_nothing():
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_augmentations_vmap_over_keys_and_run_in_a_scan():
     batch, many = scenes(0), jax.random.split(jax.random.key(0), 3)
     mapped = jax.jit(jax.vmap(lambda key: MANY(key, batch).inputs["image"]))(many)

@@ -267,7 +267,7 @@ def test_cutmix_cuts_masks_and_mixup_blends_float_masks():
     np.testing.assert_allclose(out.targets["mask"], 2 * out.inputs, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_task_with_mixup_trains_and_its_loss_is_that_of_the_mixture():
     loss = jr.losses.softmax_cross_entropy()
     logits = jnp.asarray(np.random.default_rng(0).normal(size=(B, CLASSES)), jnp.float32)

@@ -54,7 +54,7 @@ def tuned(encoder, tmp_path_factory):
     return home, out, said, err
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_what_is_cut_or_empty_is_counted_for_each_split(tuned):
     _, out, said, err = tuned
     assert "training: 1 of 192 texts (0.52 %) were cut to 128 tokens" in err

@@ -105,7 +105,7 @@ def test_ctrl_c_before_training_says_how_to_repeat(tmp_path):
     assert json.loads((tmp_path / "dinner" / "run.json").read_text())["status"] == "running"
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_files_that_grow_too_large_lose_nothing(tmp_path):
     table = write_classes(tmp_path / "t.csv")
     (tmp_path / "out").mkdir()

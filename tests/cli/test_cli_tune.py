@@ -55,6 +55,7 @@ def run(*arguments, cwd):
     )
 
 
+@pytest.mark.slow
 def test_a_file_is_searched_as_a_population_and_goes_on(file, tmp_path):
     out = tmp_path / "run"
     small = ("--steps", 18, "--seeds", 2, "--out", out)
@@ -77,6 +78,7 @@ def test_a_file_is_searched_as_a_population_and_goes_on(file, tmp_path):
     assert "--resume" in other.stderr
 
 
+@pytest.mark.slow
 def test_optuna_searches_a_file(file, tmp_path):
     pytest.importorskip("optuna", reason="needs the extra `tune`")
     out = tmp_path / "run"
@@ -87,6 +89,7 @@ def test_optuna_searches_a_file(file, tmp_path):
     assert (tmp_path / "s.journal").exists()
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     ("target", "options", "says"),
     [

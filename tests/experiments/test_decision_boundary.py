@@ -22,7 +22,7 @@ def states():
     return {each.state.name: each for each in reached}
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_before_training_the_network_guesses(states):
     random = states["random"]
     assert 0.3 < random.train < 0.7

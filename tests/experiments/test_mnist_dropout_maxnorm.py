@@ -162,7 +162,7 @@ def test_means_gaps_and_intervals_are_those_of_the_runs():
     assert "| +16.67 (" in lines[3]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_command_writes_table_numbers_and_picture(folder, tmp_path, monkeypatch, capsys):
     said = ["--data", str(folder), "--scale", "smoke", "--seeds", "2", "--limit", "0.7"]
     monkeypatch.setattr(sys, "argv", ["experiment", *said, "--out", str(tmp_path)])

@@ -104,7 +104,7 @@ class TestProbe:
 
 
 class TestSuspects:
-    @pytest.mark.slow
+    @pytest.mark.exhaustive
     @pytest.mark.parametrize("cleanlab", [False, True])
     def test_flipped_labels_stand_first_and_clean_ones_are_few(self, cleanlab):
         if cleanlab and importlib.util.find_spec("cleanlab") is None:
@@ -141,7 +141,7 @@ class TestSuspects:
 
 
 class TestTrivial:
-    @pytest.mark.slow
+    @pytest.mark.exhaustive
     def test_brightness_that_tells_the_class(self):
         pictures, labels = shapes(400), np.arange(400) % 2
         shining = pictures * 0.5 + 0.5 * labels[:, None, None, None].astype(np.float32)
@@ -171,7 +171,7 @@ class TestTrivial:
 
 
 class TestConstant:
-    @pytest.mark.slow
+    @pytest.mark.exhaustive
     def test_dead_columns_and_pixels(self):
         inputs, labels = blobs(100, width=5)
         assert finding(survey(data(inputs, labels)), "constant-inputs").verdict is Verdict.PASSED

@@ -89,7 +89,7 @@ def test_a_few_learn_more_than_a_constant(name: str) -> None:
     assert_learns(PROGRAMS[name], 150)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", sorted(PROGRAMS)[:: int(os.environ.get("JRECIPE_STRIDE", "8"))])
 def test_all_learn_more_than_a_constant(name: str) -> None:
     assert_learns(PROGRAMS[name], 300)

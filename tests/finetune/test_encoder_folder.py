@@ -41,7 +41,7 @@ def test_what_is_written_is_bit_by_bit_what_was_read(name, tmp_path):
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_network_of_ones_own_is_written_and_what_was_changed_is_kept(tmp_path):
     size = {"vocabulary": 9, "width": 4, "depth": 1, "heads": 2, "hidden": 6, "length": 5}
     for fields in (

@@ -68,7 +68,7 @@ def test_training_moves_adapters_and_head_alone_and_the_change_has_the_rank():
     assert_identical(merged["encoder"]["layer_0"]["key"], start["encoder"]["layer_0"]["key"])
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_merged_weights_give_the_same_outputs_without_adapters():
     model, base = lora(classifier(), 2), classifier()
     state = jr.fit(task_of(model), 6).state

@@ -174,7 +174,7 @@ def test_the_trained_body_is_taken_over_to_the_bit_and_through_a_folder(tmp_path
     np.testing.assert_array_equal(more.val.take(np.arange(2))[1], task.val.take(np.arange(2))[1])
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("changes", [{}, {"gated": True, "tied": False, "decoder_depth": 2}])
 def test_a_t5_is_written_and_read_again(changes, tmp_path):
     words = words_of("unigram")

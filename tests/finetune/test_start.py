@@ -46,7 +46,7 @@ def test_the_encoder_is_the_loaded_one_and_the_head_is_drawn(tmp_path):
     assert not np.array_equal(*heads)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_task_trains_from_there_and_leaves_what_was_loaded_alone(tmp_path):
     found = load_pretrained(tiny(tmp_path))
     before = jax.tree.map(np.copy, found.params)
@@ -74,7 +74,7 @@ def test_another_encoder_is_refused(tmp_path):
         model.init(jax.random.key(0), texts())
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["relu_tied", "gated_untied"])
 def test_a_whole_t5_starts_as_loaded_its_last_layer_too(name, tmp_path):
     module, params = small_t5(name)

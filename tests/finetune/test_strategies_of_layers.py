@@ -53,7 +53,7 @@ def parts_that_moved(before, after) -> set[str]:
 ALL = {"encoder/embeddings", "encoder/layer_0", "encoder/layer_1", "head"}
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("name", "options", "moved"),
     [
@@ -90,7 +90,7 @@ def test_each_layer_learns_at_its_share_of_the_rate_above():
         assert share == pytest.approx(0.5 ** depth[part], rel=0.02), name
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_rate_warms_up_and_falls_to_zero():
     tx = strategy("full", NET, PARAMS, steps=10, rate=1.0, warm_up=0.2, weight_decay=0.0).optimizer
     state, sizes = tx.init(PARAMS), []

@@ -60,7 +60,7 @@ def test_the_special_tokens_are_marked_as_such(kind):
     assert sorted(added) == list(range(5 if kind == "wordpiece" else 7))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @kinds
 def test_the_file_is_the_tokenizer_and_the_same_in_every_process(kind, tmp_path):
     made = train_tokenizer(iter(TEXTS), 200, kind, tmp_path / "new" / "folder")

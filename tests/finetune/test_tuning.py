@@ -72,7 +72,7 @@ def test_a_folder_answers_as_the_network_that_was_saved(all_tuned, name, tmp_pat
     assert finetune.load_pretrained(tmp_path / "kept").module == predictor.found.module
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_answers_do_not_look_at_what_is_right(all_tuned):
     predictor = all_tuned("classify").predictor
     rows = reviews(6, 3)

@@ -28,7 +28,7 @@ def generator():
     return fit_generator(points(600, 0), 3, steps=1_500, width=64)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_what_it_makes_lies_where_the_class_does(generator):
     x, labels = GeneratedSource(generator, count=600).take(np.arange(600))
     np.testing.assert_array_equal(labels, np.arange(600) % 3)
@@ -64,7 +64,7 @@ def test_values_stay_in_the_range_of_the_data(generator):
     assert made.max() <= x.max()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_seed_repeats():
     again = [fit_generator(points(60, 0), 3, steps=3, width=8, seed=1) for _ in range(2)]
     for a, b in zip(*(jax.tree.leaves(one.params) for one in again), strict=True):

@@ -73,7 +73,7 @@ def test_the_embedding_is_the_last_layer_and_learns_from_both():
     assert not np.asarray(gradient)[unused].any()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_loss_at_the_start_is_that_of_the_uninformed():
     wide = Bert(997, width=64, depth=2, heads=2, hidden=64, length=9)
     model, params = start(wide)

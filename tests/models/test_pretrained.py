@@ -77,7 +77,7 @@ def test_a_new_last_layer_starts_at_zero_and_the_rest_stays(tmp_path):
     assert old.variables["params"]["output"]["dense"]["kernel"].any()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_model_starts_from_the_weights_whatever_the_key_and_trains(tmp_path):
     few = {k: v for k, v in WEIGHTS["resnet20"].items() if ".1." not in k and ".2." not in k}
     found = load_pretrained(stored(tmp_path, few), outputs=2)

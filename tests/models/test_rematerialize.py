@@ -48,7 +48,7 @@ class Deep(nn.Module):
         return x.mean(axis=(1, 2))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_deep_network_keeps_less():
     inputs = jnp.zeros((8, 16, 16, 3))
     plain = as_model(Deep())

@@ -134,7 +134,7 @@ def test_no_output_of_a_gpt_sees_a_later_token(tied, seed, place):
     assert (reached[place:] > 0).all()  # and all later outputs see it
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_tied_logits_are_products_with_the_embedding_in_float32():
     net, variables, apply = gpt(True)
     assert "output" not in variables["params"]

@@ -65,7 +65,7 @@ def test_padding_of_what_is_read_changes_nothing(name, seed):
     assert np.all(np.abs(forward(inputs | {"ids": first}) - forward(inputs)).max(-1) > 1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @variants
 @given(seed=seeds)
 def test_no_output_sees_its_target(name, seed):

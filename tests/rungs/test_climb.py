@@ -118,7 +118,7 @@ def test_what_changes_nothing_in_effect_is_undecided_and_not_kept():
     assert found.task.label_noise is None
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_all_are_built_upon_where_that_is_asked():
     longer = [Rung(name=name, steps=2) for name in ("longer", "longer still")]
     found = jr.ladder(base(), [BLIND, *longer], steps=2, seeds=1, keep="all", progress=None)
@@ -127,7 +127,7 @@ def test_all_are_built_upon_where_that_is_asked():
     assert found.task.augment is not None
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_early_stopping_takes_the_best_of_the_way():
     task = small(optimizer=optax.adam(0.5), batch_size=20)
     end, best = (
@@ -178,7 +178,7 @@ def seen() -> jr.Task:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_small_pictures_first_go_on_with_the_same_weights():
     task, rung = seen(), jr.rungs.progressive(4, share=0.5)
     got = train_rung(task, rung, 8, (3,))
@@ -281,7 +281,7 @@ def test_a_power_law_is_found_and_predicts():
     assert "800 examples" in str(curve)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_learning_curve_of_real_runs_falls():
     curve = jr.rungs.learning_curve(base().replace(batch_size=5), (0.2, 0.5, 1), steps=30, seeds=2)
     assert curve.loss.shape == (3, 2)

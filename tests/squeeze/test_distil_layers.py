@@ -59,6 +59,7 @@ def test_half_of_the_layers_are_those_of_distilbert():
     assert sorted(params["encoder"]) == ["embeddings", *(f"layer_{i}" for i in range(6))]
 
 
+@pytest.mark.slow
 def test_all_layers_are_the_teacher_and_half_fit_the_smaller_network(teacher):
     inputs = texts(9, 3)[0]
     same, params = squeeze.every_other_layer(classifier(4), teacher.params, range(4))
@@ -69,6 +70,7 @@ def test_all_layers_are_the_teacher_and_half_fit_the_smaller_network(teacher):
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(lambda x: x.shape, wanted)
 
 
+@pytest.mark.slow
 def test_features_are_seen_in_the_same_pass(teacher):
     inputs = texts(4, 3)[0]
     module = classifier(4)
@@ -80,6 +82,7 @@ def test_features_are_seen_in_the_same_pass(teacher):
     np.testing.assert_allclose(seen, features, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_student_that_is_the_teacher_pays_for_labels_alone(teacher):
     task = squeeze.distil_encoder(
         teacher, classifier(4), teacher.task, classifier(4), start=teacher.params, hard=0.25

@@ -108,6 +108,7 @@ def test_a_smaller_student_and_a_single_teacher_do(teacher):
     assert not run.problem
 
 
+@pytest.mark.slow
 def test_the_teacher_does_not_move_and_students_can_be_seeds_of_one_program(teacher):
     taught = squeeze.distil(teacher, small(augment=noise))
     run = jr.fit(taught, 5, progress=False)

@@ -96,6 +96,7 @@ def test_the_share_rises_quickly_first_and_slowly_last():
     np.testing.assert_allclose(shares, [*at, at[-1]], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_fit_trains_a_pruned_network_whose_sparsity_is_exact():
     train, val = pictures(128, 0), pictures(64, 1)
     tx = optax.chain(jr.regularize.adamw(1e-2, 0.1), prune(0.5, end=20, every=5))

@@ -43,6 +43,7 @@ def test_weights_are_averaged(forked):
     np.testing.assert_allclose(mean, (both[0] + both[1]) / 2, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @settings(max_examples=2)
 @given(st.integers(0, 99), st.booleans())
 def test_no_soup_is_worse_than_the_best_member_on_the_validation_split(seed, shared):
@@ -64,6 +65,7 @@ def test_what_ruins_the_mean_is_left_out(forked):
     assert mean_weights(members, [0, 1]).evaluate("val").metric < 0.3  # if it went in
 
 
+@pytest.mark.slow
 def test_members_of_one_beginning_share_it_and_part():
     task = small()
     early, late = (squeeze.ensemble(task, 2, 12, shared=shared) for shared in (0, 11))

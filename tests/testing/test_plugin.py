@@ -50,7 +50,7 @@ def test_beside_tests_of_ones_own(tmp_path):
     assert "B12-dependencies" in beside.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("target", "said"),
     [

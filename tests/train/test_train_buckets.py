@@ -97,7 +97,7 @@ def test_a_large_source_is_not_read_whole():
     assert read(texts(9, 0))[0]["ids"].shape[0] == 9
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_other_readers_of_the_training_split_take_lengths_too(tmp_path):
     task = text_task()
     got = jr.fit(task, 6, monitor=True, accumulate=2)

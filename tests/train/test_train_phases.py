@@ -190,7 +190,7 @@ def test_the_reference_trainer_steps_over_boundaries_as_fit_does():
         jax.jit(trainer.step)(state, batch_of(16), jax.random.key(0))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_other_trainings_know_phases_or_refuse_them():
     task = task_of()
     assert jr.fit(task, 10, monitor=True, accumulate=2).monitor.looks

@@ -74,7 +74,7 @@ def flip(path: Path) -> None:
 
 
 # orbax drops what it was about to read when one file fails.
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("harm", [truncate, flip, Path.unlink], ids=["cut", "flipped", "gone"])
 def test_every_file_of_the_newest_checkpoint_may_be_damaged(tmp_path, whole, harm):

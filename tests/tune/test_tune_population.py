@@ -69,6 +69,7 @@ def test_how_members_are_shared_by_devices_changes_nothing():
     np.testing.assert_allclose([t.value for t in one], [t.value for t in two], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_changes_a_shape_makes_groups():
     space = tune.Space({**SPACE, "width": tune.Choice(4, 8)})
     points = tune.sobol(space, 6)
@@ -122,6 +123,7 @@ def test_the_metric_can_be_what_counts():
         assert 0.3 < trial.numbers["metric"] <= 1.0
 
 
+@pytest.mark.slow
 def test_convolutions_on_a_cpu_go_in_turn_and_agree_with_fit():
     pictures = rng.normal(size=(32, 4, 4, 1)).astype(np.float32)
 
@@ -149,6 +151,7 @@ def needs_a_number(params):
     return make_task({**tune.random(SPACE, 1)[0], "rate": float(params["rate"])})
 
 
+@pytest.mark.slow
 def test_a_number_that_cannot_be_traced_is_named_and_can_make_groups():
     with pytest.raises(TaskError, match=r"rate have no value yet.*groups="):
         tune.population(needs_a_number, [{"rate": 0.1}], steps=1, looks=1)

@@ -57,6 +57,7 @@ def test_what_matters_is_found_and_nothing_else():
     assert sum(found.shares.values()) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_noise_explains_nothing_and_is_said_to():
     noise = np.random.default_rng(0).normal(size=80)
     trials = trials_of(80, lambda p: 0.0)
@@ -164,6 +165,7 @@ def test_a_best_at_the_end_of_a_range_is_named():
     assert judge_edges(["rate"]).verdict is Verdict.WARNED
 
 
+@pytest.mark.slow
 def test_the_report_tells_the_whole_story(tmp_path):
     trials = trials_of(40, rate_alone)
     best = tune.best_of(trials)

@@ -42,6 +42,7 @@ def fails(params, report):
     raise RuntimeError("no such luck")
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("kind", ["file", "sqlite", "memory"])
 def test_one_worker_finds_what_random_points_do_not(kind, tmp_path):
     storage = {
@@ -162,6 +163,7 @@ PROGRAM = textwrap.dedent(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["file", "sqlite"])
 def test_a_worker_that_is_killed_loses_no_trial_and_doubles_none(kind, tmp_path):
     for name in ("begun", "ended"):
