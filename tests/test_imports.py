@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import jrecipe
@@ -140,3 +140,9 @@ def test_importing_jrecipe_leaves_everything_heavy_for_later():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HOUSE.parent
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_names_of_test_files_are_unique():
+    """Pytest imports them by their bare names, and sees two of one name only in one process."""
+    names = Counter(path.name for path in Path(__file__).parent.rglob("*.py"))
+    assert [name for name, count in names.items() if count > 1 and name != "conftest.py"] == []

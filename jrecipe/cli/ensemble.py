@@ -14,7 +14,7 @@ from jrecipe.cli.printing import code_of, print_place, print_report, print_table
 from jrecipe.cli.progress import saying
 from jrecipe.cli.run_folder import choose_folder, claimed
 from jrecipe.cli.stop import INTERRUPTED, StopError
-from jrecipe.cli.target import load_target, require_splits, user_code
+from jrecipe.cli.target import load_target, user_code
 from jrecipe.types import TaskError
 
 if TYPE_CHECKING:
@@ -65,13 +65,9 @@ if TYPE_CHECKING:
     ),
     options.out,
     options.network,
-    click.option("--width", type=click.IntRange(1), help="Units, or channels, of a hidden layer."),
-    click.option(
-        "--learning-rate",
-        type=click.FloatRange(0.0, min_open=True),
-        help="Of Adam; default 3e-4.",
-    ),
-    click.option("--batch-size", type=click.IntRange(1), help="Examples per update; default 64."),
+    options.width,
+    options.learning_rate,
+    options.batch_size,
     options.seed,
     options.column,
     options.data_dir,
@@ -122,9 +118,6 @@ def ensemble(
 
         say.briefly(f"Load {target}")
         loaded = load_target(target, seed=seed, column=column, data_dir=data_dir)
-        require_splits(
-            loaded, {"--network": network, "--width": width, "--learning-rate": learning_rate}
-        )
         chosen = {
             "network": network,
             "width": width,

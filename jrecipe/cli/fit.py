@@ -16,7 +16,7 @@ from jrecipe.cli.printing import code_of, print_place, print_report, warnings_as
 from jrecipe.cli.progress import saying
 from jrecipe.cli.run_folder import choose_folder, claimed
 from jrecipe.cli.stop import INTERRUPTED, TERMINATED, StopError, os_stop
-from jrecipe.cli.target import Target, load_target, require_splits, user_code
+from jrecipe.cli.target import Target, load_target, user_code
 from jrecipe.types import TaskError
 
 if TYPE_CHECKING:
@@ -47,13 +47,9 @@ _TRIED = 8  # virtual devices of a CPU with --devices auto
     options.out,
     options.resume,
     options.network,
-    click.option("--width", type=click.IntRange(1), help="Units, or channels, of a hidden layer."),
-    click.option(
-        "--learning-rate",
-        type=click.FloatRange(0.0, min_open=True),
-        help="Of Adam; default 3e-4.",
-    ),
-    click.option("--batch-size", type=click.IntRange(1), help="Examples per update; default 64."),
+    options.width,
+    options.learning_rate,
+    options.batch_size,
     click.option(
         "--accumulate",
         type=click.IntRange(1),
@@ -167,9 +163,6 @@ def fit(
             say("--keep-memory changes nothing here: it needs glibc, as on most Linux")
         say.briefly(f"Load {target}")
         loaded = load_target(target, seed=seed, column=column, data_dir=data_dir)
-        require_splits(
-            loaded, {"--network": network, "--width": width, "--learning-rate": learning_rate}
-        )
         chosen = {
             "network": network,
             "width": width,

@@ -94,6 +94,15 @@ network = click.option(
     type=click.Choice(["linear", "mlp", "convnet"]),
     help="For a data set; by default what jr.models.suggest names.",
 )
+width = click.option(
+    "--width", type=click.IntRange(1), help="Units, or channels, of a hidden layer."
+)
+learning_rate = click.option(
+    "--learning-rate", type=click.FloatRange(0.0, min_open=True), help="Of Adam; default 3e-4."
+)
+batch_size = click.option(
+    "--batch-size", type=click.IntRange(1), help="Examples per update; default 64."
+)
 column = click.option(
     "--target",
     "column",

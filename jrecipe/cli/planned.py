@@ -66,8 +66,17 @@ def dish_for(loaded: Target, chosen: dict[str, Any]) -> Dish:
     Raises:
       TaskError: if an option does not fit.
     """
+    from jrecipe.cli.target import require_splits
     from jrecipe.recipe.dish import PlannedDish, TaskDish
 
+    require_splits(
+        loaded,
+        {
+            f"--{name.replace('_', '-')}": value
+            for name, value in chosen.items()
+            if name != "batch_size"
+        },
+    )
     if loaded.splits is not None:
         return PlannedDish(loaded.splits, plan_for(loaded.splits, **chosen)).well()
     task, size = loaded.task, chosen["batch_size"]

@@ -63,6 +63,11 @@ def squeezed(
     made = {"original": network}
     if ways.int8:
         made["int8 weights"] = quantise(network)
+    if ways.qat or ways.prune or ways.prune_units:
+        say(f"Train on as it is, to compare with: {steps} updates")
+        made["original, trained on"] = train_on(
+            task, network, optax.adam(_RATE), steps=steps, seed=seed
+        )
     few = task.train.take(np.arange(min(2, len(task.train))))[0]
     if ways.int8_layers:
         made["int8 weights and activations"] = quantise_activations(network, few)

@@ -8,7 +8,7 @@ from cli_runs import jrecipe, write_classes, write_task
 
 
 def refused(folder, *args: object, says: tuple[str, ...]) -> None:
-    before = sorted(folder.rglob("*"))
+    before = written(folder)
     result = jrecipe(*args)
     assert result.code == 2, result
     assert result.out == ""
@@ -17,8 +17,12 @@ def refused(folder, *args: object, says: tuple[str, ...]) -> None:
     assert lines[0].startswith("jrecipe: error: ")
     for text in says:
         assert text in lines[0]
-    after = sorted(p for p in folder.rglob("*") if "__pycache__" not in p.parts)
-    assert after == before
+    assert written(folder) == before
+
+
+def written(folder):
+    """Returns what is in a folder, without what Python compiles for itself."""
+    return sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
 
 
 @pytest.fixture(autouse=True)

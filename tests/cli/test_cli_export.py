@@ -107,9 +107,10 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, picture, tmp_path):
 def test_squeeze_writes_a_table_beside_the_run(run):
     done = jrecipe("squeeze", run, "--int8", "--prune", "0.5", "--rank", "8", "--steps", "40", "-q")
     assert done.code == 0, done.err
-    for name in ("original", "int8 weights", "50% pruned", "50% pruned, int8 weights", "rank 8"):
+    rows = ("original", "original, trained on", "int8 weights", "50% pruned", "rank 8")
+    for name in (*rows, "50% pruned, int8 weights"):
         assert f"| {name} |" in done.out
     stored = json.loads((run / "squeeze" / "report.json").read_text())
     table = stored["sections"][0]["table"]
-    assert len(table["rows"]) == 5
+    assert len(table["rows"]) == 6
     assert "int8 weights" in (run / "squeeze" / "report.html").read_text()
