@@ -17,10 +17,12 @@ import jax
 import numpy as np
 
 from jrecipe.squeeze import onnx, stablehlo, weights_file
+from jrecipe.squeeze.ensembles import Ensemble
 from jrecipe.squeeze.export_meaning import Meaning, meaning_of
 from jrecipe.squeeze.export_shapes import shapes_of
 from jrecipe.squeeze.load_exported import RECORD, SCHEMA, Exported, load_exported
 from jrecipe.squeeze.network import Network, in_rows, network_of
+from jrecipe.squeeze.task_network import TaskNetwork
 from jrecipe.train.fitted import Fit
 from jrecipe.types import PyTree, TaskError
 
@@ -33,7 +35,7 @@ _SIZES = (1, 3)  # batches that are compared besides the large one
 
 
 def export(
-    trained: Network | Fit | Callable[[PyTree], PyTree],
+    trained: Network | TaskNetwork | Ensemble | Fit | Callable[[PyTree], PyTree],
     folder: str | Path,
     *,
     to: str = "stablehlo",
@@ -50,8 +52,8 @@ def export(
     then renamed; if it disagrees, nothing is left.
 
     Args:
-      trained: a `Fit`, whose best state is exported; a `Network`; or a function
-        `inputs -> outputs` that JAX can trace.
+      trained: a `Fit`, whose best state is exported; a `Network`; an `Ensemble`, whose members and
+        mean become one; or a function `inputs -> outputs` that JAX can trace, see `network_of`.
       folder: to be made; nothing may be there.
       to: "stablehlo", which JAX runs, by its promise also one that is six months newer; "onnx",
         which onnxruntime and many devices run; or "safetensors", the weights alone.

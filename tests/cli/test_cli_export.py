@@ -60,6 +60,7 @@ def test_an_export_predicts_pictures_as_its_run_does(run, picture, tmp_path, to)
     assert jrecipe("predict", moved, picture).out == jrecipe("predict", run, picture).out
 
 
+@pytest.mark.slow
 def test_int8_and_inputs_of_ones_own(run, picture, tmp_path):
     done = jrecipe(
         "export", run, "--to", "stablehlo", "--int8", "--inputs", picture, "--json", "-q",
@@ -104,6 +105,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(run, picture, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 def test_squeeze_writes_a_table_beside_the_run(run):
     done = jrecipe("squeeze", run, "--int8", "--prune", "0.5", "--rank", "8", "--steps", "40", "-q")
     assert done.code == 0, done.err

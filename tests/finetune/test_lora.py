@@ -111,6 +111,7 @@ def test_arguments_out_of_range_are_refused(options):
         lora(classifier(), **options)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.thin(3)
 @pytest.mark.parametrize(
     ("rank", "patterns", "said"),

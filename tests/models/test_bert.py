@@ -60,6 +60,7 @@ def test_padding_never_leaks_into_tokens(kind, seed):
     assert not difference[np.arange(ROWS) != row].any()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.thin(3)
 @pytest.mark.parametrize("kind", KINDS)
 def test_more_padding_changes_nothing(kind):

@@ -86,6 +86,7 @@ def test_the_loss_at_the_start_is_that_of_the_uninformed():
     assert float(value.mean()) > np.log(997) + 1  # the test sees a head that is not quiet
 
 
+@pytest.mark.exhaustive
 def test_padding_changes_nothing_at_tokens():
     model, params = start()
     given = text()

@@ -81,6 +81,7 @@ def test_features_are_those_of_the_cell_run_by_hand(make, pool):
         np.testing.assert_allclose(by_pad(tokens)[row], want, atol=1e-5)
 
 
+@pytest.mark.exhaustive
 @recurrent
 @pools
 def test_a_row_of_padding_has_features_of_zero(make, pool):

@@ -149,6 +149,7 @@ def test_what_was_read_is_computed_once_and_kept_once():
     assert np.all(np.isfinite(want))
 
 
+@pytest.mark.slow
 def test_an_example_without_tokens_gives_numbers():
     _, _, forward = network("tied")
     inputs = inputs_of(generator(0))

@@ -125,6 +125,7 @@ def test_training_brings_hidden_states_together(teacher):
     assert network.size < teacher.size
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused(teacher):
     with pytest.raises(jr.TaskError, match=r"encoder\.depth"):
         squeeze.every_other_layer(jr.models.MLP(2), {"dense": {}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import subprocess
@@ -12,13 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_tasks import plain
+from small_tasks import plain, small
 from squeezed_networks import inputs_of, network, odd, texts
 
 import jrecipe as jr
 from jrecipe.squeeze import (
     Meaning,
     Network,
+    TaskNetwork,
+    ensemble_of,
     export,
     is_exported,
     load_exported,
@@ -70,6 +73,18 @@ def test_8_bits_stay_8_bits_in_the_file(tmp_path, to):
     small = export(quantise(original), tmp_path / "small", to=to, inputs=inputs)
     assert small.record["bytes"] < 0.45 * whole.record["bytes"]  # the program is in both
     np.testing.assert_allclose(small.outputs(inputs), quantise(original)(inputs), atol=1e-5)
+
+
+def test_an_ensemble_is_exported_as_one_network_with_its_calibrated_mean(tmp_path):
+    task = small(model=plain())
+    inputs = task.val.take(np.arange(20))[0]
+    drawn = [network(plain(), inputs, seed) for seed in (0, 1)]
+    members = [TaskNetwork(task=task, params=one.params, model_state=one.state) for one in drawn]
+    joined = dataclasses.replace(ensemble_of(task, members), temperature=1.7)
+    found = export(joined, tmp_path / "out", inputs=inputs).outputs(inputs)
+    np.testing.assert_allclose(found, joined.predict(inputs), atol=1e-5)
+    assert np.abs(found - members[0].predict(inputs)).max() > 0.01
+    np.testing.assert_array_equal(network_of(members[0])(inputs), drawn[0](inputs))
 
 
 RUN = """

@@ -159,6 +159,7 @@ def test_batch_statistics_are_those_of_each_part_averaged():
     assert_identical(*(jax.tree.map(lambda x, i=i: x[i], states.model_state) for i in (0, 1)))
 
 
+@pytest.mark.slow
 def test_each_part_draws_its_own_noise():
     def init(key, inputs):
         return {"w": jnp.zeros(())}, {"drawn": jnp.zeros(())}

@@ -88,6 +88,7 @@ def test_what_changes_a_shape_makes_groups():
     np.testing.assert_allclose(together, [t.value for t in alone], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_halving_keeps_the_best_and_trains_them_as_if_alone():
     points = tune.random(SPACE, 8, seed=2)
     whole = tune.population(make_task, points, steps=8, looks=4)
