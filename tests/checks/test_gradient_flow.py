@@ -307,7 +307,7 @@ def test_copied_units_are_told_from_random_ones(seed):
     assert judge_symmetry({"w": leaf}, same, same, 300) is None
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_tiled_units_of_a_network_are_found():
     def tiled(key: Any, shape: Any, dtype: Any = jnp.float32) -> Any:
         return jnp.repeat(nn.initializers.lecun_normal()(key, (shape[0], shape[1] // 2)), 2, 1)

@@ -184,7 +184,7 @@ def test_data_that_are_not_there_are_one_line(data, encoder, tmp_path):
     assert not out.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_prepared_set_is_learned_and_its_splits_are_found_again(encoder, tmp_path):
     tfds = pytest.importorskip("tensorflow_datasets")
     features = tfds.features

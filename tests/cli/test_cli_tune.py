@@ -142,7 +142,7 @@ def test_ctrl_c_keeps_what_was_done_and_it_goes_on(file, tmp_path):
     assert len(read_trials(file_of)) == kept + 1
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_digits_are_tuned_and_better_than_the_defaults(tmp_path):
     done = run(
         *("digits", "--network", "linear", "--trials", 12, "--steps", 180, "--seeds", 3),

@@ -126,7 +126,7 @@ def test_a_point_is_measured_in_a_process_of_its_own():
     assert 50 < point.memory < 100_000
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("axis", growth.AXES)
 def test_the_first_point_of_each_axis_can_be_measured(axis):
     assert growth.measure_apart(axis, growth.AXES[axis].values[0], 0.01).seconds > 0

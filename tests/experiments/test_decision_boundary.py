@@ -29,7 +29,7 @@ def test_before_training_the_network_guesses(states):
     assert 0.3 < random.val < 0.7
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_under_fit_network_does_as_badly_on_both(states):
     short = states["under-fit"]
     assert max(short.train, short.val) < 0.8

@@ -16,7 +16,7 @@ import ensemble_fashion as experiment
 SMOKE = experiment.SCALES["smoke"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_every_way_is_trained_scored_and_compared():
     rng = np.random.default_rng(0)
     labels = (np.arange(200) % 10).astype(np.int32)

@@ -90,7 +90,7 @@ def test_every_text_stands_once_in_training_or_in_validation():
     assert len(task.val) == len(task.val.rows)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_validation_is_the_same_each_time_and_training_is_not():
     one, again, other = bert_task(), bert_task(), bert_task(seed=1)
     rows = np.arange(5)

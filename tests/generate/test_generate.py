@@ -41,7 +41,7 @@ def test_what_it_makes_lies_where_the_class_does(generator):
         np.testing.assert_allclose(spread, 0.7 / np.sqrt(2), atol=0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_row_is_a_function_of_seed_and_row(generator):
     source = GeneratedSource(generator, count=300, seed=4)
     together = source.take(np.array([7, 299, 0]))

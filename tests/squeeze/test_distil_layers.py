@@ -103,7 +103,7 @@ def test_a_student_that_is_the_teacher_pays_for_labels_alone(teacher):
     np.testing.assert_allclose(junk.hidden, given.hidden, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_training_brings_hidden_states_together(teacher):
     smaller, _ = squeeze.every_other_layer(classifier(4), teacher.params, [1, 3])
     student = task_of(smaller)
