@@ -27,7 +27,8 @@ def random(space: Space, count: int, seed: int = 0) -> list[Params]:
       Bergstra and Bengio, "Random Search for Hyper-Parameter Optimization", 2012.
 
     Example:
-      >>> space = Space({"x": Uniform(0.0, 1.0)})
+      >>> import jrecipe as jr
+      >>> space = Space({"x": jr.tune.Uniform(0.0, 1.0)})
       >>> random(space, 2) == random(space, 3)[:2]  # more points go on with the same
       True
     """

@@ -36,9 +36,9 @@ class Space(Mapping[str, Parameter]):
 
     Example:
       >>> import jrecipe as jr
-      >>> space = jr.tune.Space({"rate": jr.tune.LogUniform(1e-4, 1e-1), "width": 64})
-      >>> space.at([0.0])
-      {'rate': 0.0001, 'width': 64}
+      >>> space = jr.tune.Space({"dropout": jr.tune.Uniform(0.0, 0.5), "width": 64})
+      >>> space.at([0.5])
+      {'width': 64, 'dropout': 0.25}
     """
 
     def __init__(self, parameters: Mapping[str, Any], scientific: Sequence[str] = ()) -> None:
