@@ -22,7 +22,7 @@ def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_members_soup_and_student_are_compared_saved_and_used(tmp_path):
     table = write_classes(tmp_path / "t.csv")
     options = ("--members", 2, "--shared", 20, "--distil", "--temperature", 3, "--out", "two")

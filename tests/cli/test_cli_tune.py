@@ -55,7 +55,7 @@ def run(*arguments, cwd):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_file_is_searched_as_a_population_and_goes_on(file, tmp_path):
     out = tmp_path / "run"
     small = ("--steps", 18, "--seeds", 2, "--out", out)

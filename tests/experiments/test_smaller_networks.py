@@ -15,7 +15,7 @@ for _package in ("flatbuffers", "safetensors"):
     pytest.importorskip(_package)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore:'VariableState' was removed:DeprecationWarning")
 def test_it_compares_and_exports_what_it_made(tmp_path, capsys):
     experiment.main(["--out", str(tmp_path / "out"), "--smoke"])

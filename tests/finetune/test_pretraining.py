@@ -148,7 +148,7 @@ def test_t5_learns_to_write_what_was_cut_out():
     assert loss_of(task, 150) < 0.6 * entropy
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_trained_body_is_taken_over_to_the_bit_and_through_a_folder(tmp_path):
     task = bert_task()
     params = jr.fit(task, 2, progress=False).state.params

@@ -162,7 +162,7 @@ def language(rows=64, pad=None, **options):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_gpt_is_a_task_that_passes_its_checks_and_learns():
     import optax
 

@@ -178,7 +178,7 @@ def _leaves(tree):
     return jax.tree_util.tree_flatten_with_path(tree)[0]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_an_untrained_network_is_an_uninformed_one():
     inputs = inputs_of(generator(0))
     untied = T5(WORDS, **SMALL, tied=False)

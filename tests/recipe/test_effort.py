@@ -101,7 +101,7 @@ def test_the_network_of_a_user_stays(task):
     assert said == ()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_where_work_is_short_little_is_tried_and_the_rate_falls():
     dish = dish_of(pictures(100, 28))
     names = [rung.name for rung in dish.rungs(50, bounded=True)]

@@ -164,6 +164,7 @@ PROGRAM = textwrap.dedent(
 
 
 @pytest.mark.slow
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("kind", ["file", "sqlite"])
 def test_a_worker_that_is_killed_loses_no_trial_and_doubles_none(kind, tmp_path):
     for name in ("begun", "ended"):
