@@ -39,6 +39,7 @@ def own_loss(outputs, targets):
     return -((1 - jnp.exp(logp)) ** 2) * logp
 
 
+@pytest.mark.exhaustive
 @pytest.mark.thin(4)
 @pytest.mark.parametrize("seed", range(4))
 def test_chance_is_no_leak_for_a_loss_of_ones_own_either(seed):

@@ -43,6 +43,7 @@ def picture(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", ["stablehlo", "safetensors", pytest.param("onnx", marks=needs_onnx)])
 def test_an_export_predicts_pictures_as_its_run_does(run, picture, tmp_path, to):
     out = tmp_path / "out"

@@ -208,6 +208,7 @@ def test_check_exits_with_1_for_a_task_that_is_broken(tmp_path):
     assert ignored.code == 0
 
 
+@pytest.mark.slow
 def test_inspect_makes_findings_of_values_that_cannot_be_trained_on(tmp_path):
     write_task(tmp_path / "mine.py", "\nx[3] = np.nan\ntask = make()\n")
     result = jrecipe("inspect", "mine.py:task")

@@ -64,6 +64,7 @@ def test_bfloat16_is_near_float32_and_float32_is_the_network_itself():
         assert not np.array_equal(got, exact)
 
 
+@pytest.mark.exhaustive
 def test_tokens_stay_tokens_and_parts_can_still_be_switched_off():
     table = jnp.ones((5, 2))
     model = jr.Model(lambda key, x: (table, {}), lambda p, s, x, **_: (p[x], s))

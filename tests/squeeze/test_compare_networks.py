@@ -28,6 +28,7 @@ def trained():
     return task, network_of(jr.fit(task, steps=60, progress=False))
 
 
+@pytest.mark.slow
 def test_each_network_is_measured_beside_the_original(trained):
     task, network = trained
     spoilt = network.replace(params=jax.tree.map(np.zeros_like, network.params))

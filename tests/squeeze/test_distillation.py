@@ -78,6 +78,7 @@ def teacher() -> squeeze.Ensemble:
     return squeeze.ensemble(other_labels(), 2, 60, calibrate=False)
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("augment", [None, noise], ids=["asked before", "asked inside"])
 def test_a_student_learns_what_its_teacher_says_and_is_scored_by_labels(teacher, augment):
     task = small(augment=augment)

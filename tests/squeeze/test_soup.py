@@ -24,6 +24,7 @@ def forked() -> squeeze.Ensemble:
     return squeeze.ensemble(small(model=plain(norm=True)), 3, 12, seed=1, shared=6)
 
 
+@pytest.mark.slow
 def test_a_soup_of_one_is_the_member_and_of_equals_is_their_weights(forked):
     assert mean_weights(forked, [2]).evaluate("val").loss == forked.member(2).evaluate("val").loss
     same = squeeze.ensemble_of(forked.task, [forked.member(0)] * 3)

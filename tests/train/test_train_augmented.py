@@ -83,6 +83,7 @@ def test_what_cannot_move_with_its_picture_is_named_before_training(name, leaf, 
     assert trained(targets={"label": Y, name: healthy}, augment=jr.augment.random_flip()).steps == 1
 
 
+@pytest.mark.exhaustive
 def test_the_mask_of_a_text_is_none_of_a_picture():
     inputs = {"tokens": np.ones((16, 6), np.float32), "mask": np.ones((16, 6), bool)}
     assert trained(inputs, augment=lambda key, batch: batch, model=Words()).steps == 1

@@ -62,6 +62,7 @@ def test_members_are_trained_as_each_alone():
     assert len({round(value, 5) for value in values}) == 3  # they do differ
 
 
+@pytest.mark.slow
 def test_how_members_are_shared_by_devices_changes_nothing():
     points = tune.random(SPACE, 3)
     one = tune.population(make_task, points, steps=6, looks=1, devices=1)
