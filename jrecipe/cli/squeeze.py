@@ -116,7 +116,7 @@ def squeeze(
         report = Report(
             task=task.name,
             findings=(),
-            sections=(Section(title="Made smaller", text=(table.title,), table=table),),
+            sections=(Section(title="Made smaller", table=table),),
             facts=facts(task, seed, clock, command_of(arguments)),
         )
         folder = Path(run) / "squeeze" if out is None else Path(out)

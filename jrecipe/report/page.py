@@ -109,7 +109,7 @@ def _text(text: str) -> str:
 
 def _answer(report: Report) -> tuple[str, str, str]:
     if not report.findings:
-        return "skipped", "–", "Nothing checked"
+        return "skipped", "–", "Measured" if report.sections else "Nothing checked"
     if not report.ok:
         return SIGNS[Verdict.FAILED]
     if report.count(Verdict.WARNED):

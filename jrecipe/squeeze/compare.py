@@ -78,10 +78,6 @@ class Comparison:
             lines.append(
                 (
                     name,
-                    f"{row.bytes:,} ({100 * row.bytes / first.bytes:.0f} %)",
-                    f"{row.zipped:,} ({100 * row.zipped / first.zipped:.0f} %)",
-                    *(f"{p50:.2f} / {p95:.2f}" for p50, p95 in row.latency.values()),
-                    f"{row.throughput:,.0f}",
                     f"{100 * row.score:.2f} ({100 * low:.2f} to {100 * high:.2f})"
                     if share
                     else f"{row.score:.4g} ({low:.4g} to {high:.4g})",
@@ -90,6 +86,10 @@ class Comparison:
                     else f"{100 * row.gain:+.2f} ({100 * worse:+.2f} to {100 * better:+.2f})"
                     if share
                     else f"{row.gain:+.3g} ({worse:+.3g} to {better:+.3g})",
+                    f"{row.bytes:,} ({100 * row.bytes / first.bytes:.0f} %)",
+                    f"{row.zipped:,} ({100 * row.zipped / first.zipped:.0f} %)",
+                    *(f"{p50:.2f} / {p95:.2f}" for p50, p95 in row.latency.values()),
+                    f"{row.throughput:,.0f}",
                 )
             )
         unit = f"{self.metric}, %" if share else self.metric
@@ -97,12 +97,12 @@ class Comparison:
             title=f"Beside the original, on {self.examples} {self.split} examples, {self.device}",
             columns=(
                 "network",
+                f"{unit} (95 %)",
+                "difference (95 %)",
                 "bytes on disk",
                 "zipped",
                 *(f"ms at batch {size}, p50 / p95" for size in first.latency),
                 "examples/s",
-                f"{unit} (95 %)",
-                "difference (95 %)",
             ),
             rows=lines,
         )

@@ -123,5 +123,5 @@ def section_of(task: Task, ways: Sequence[Way], split: str, temperature: float) 
         f"Validation chose the state of each member and the temperature {temperature:.3g}, by "
         "which the logarithm of the mean probability is divided; it changes no decision.",
     )
-    title = "Squeeze out the juice (F)"
-    return Section(title=title, text=text, table=Table(title=title, columns=columns, rows=rows))
+    table = Table(title="What each way gains", columns=columns, rows=rows)
+    return Section(title="Squeeze out the juice (F)", text=text, table=table)

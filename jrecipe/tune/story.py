@@ -88,15 +88,15 @@ def judge_best(winner: Rerun, before: Rerun | None, lucky: float, what: str) -> 
     """
     value = winner.value
     evidence = {"mean": value.mean, "low": value.low, "high": value.high, "in the search": lucky}
-    said = f"{winner.name} has a {what} of {value} over {len(winner.seeds)} fresh seeds"
-    said += f" (95 % interval); in the search it was {lucky:.4g}"
+    said = f"{winner.name.capitalize()} has a {what} of {value} over {len(winner.seeds)} fresh"
+    said += f" seeds (95 % interval); in the search it was {lucky:.4g}"
     if before is None:
         return _finding("tuned-best", Verdict.PASSED, evidence, said + ".")
     brought: Interval = gain(before, winner)
     lost = not math.isfinite(before.value.mean) and math.isfinite(value.mean)
     evidence |= {"before": before.value.mean, "gain": brought.mean}
     evidence |= {"gain low": brought.low, "gain high": brought.high}
-    said += f". {before.name} have {before.value}; the gain is {brought}."
+    said += f". {before.name.capitalize()} have {before.value}; the gain is {brought}."
     if brought.low > 0 or lost:
         return _finding("tuned-best", Verdict.PASSED, evidence, said)
     return _finding(
