@@ -61,6 +61,7 @@ def write_onnx(path: Path, function: Callable[[PyTree], PyTree], inputs: PyTree)
             input_names=names[0],
             output_names=names[1],
         )
+    # What jax2onnx raises for an operation that it lacks depends on where it meets it.
     except (NotImplementedError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise TaskError(
             f"jax2onnx cannot write the network as ONNX ({one_line(str(error))[:_SHOWN]}); export "

@@ -37,6 +37,7 @@ def quantise_activations(network: Network, inputs: PyTree) -> Network:
     try:
         abstract = jax.eval_shape(init, jax.random.key(0), few)[0]
         params = qwix.quantize_params(jax.tree.map(jnp.asarray, network.params), abstract)
+    # What qwix raises for a network it does not know comes from anywhere inside of it.
     except (ValueError, TypeError, AttributeError, KeyError, NotImplementedError) as error:
         raise TaskError(
             f"qwix cannot quantise the activations of {model.name!r} ({error}); use quantise, "

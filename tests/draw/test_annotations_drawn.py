@@ -121,3 +121,12 @@ def test_a_gallery_has_a_layer_for_each_picture_a_legend_and_the_note():
     assert re.findall(r"</i>(\w+)</li>", element) == ["cat", "eel"]
     assert "Drawn: &lt;all&gt;." in element
     assert "jr-marks" not in html(Pictures(title="t", images=np.ones((1, 4, 4)), captions=["a"]))
+
+
+def test_names_are_shown_as_text():
+    name = "</span><img src=x onerror='alert(1)'>&\u202e"
+    kinds = Kinds([name])
+    drawn = layer(boxes=[(name, (1.0, 2.0, 4.5, 6.25))], kinds=kinds) + legend([name], kinds)
+    assert "<img" not in drawn
+    assert "\u202e" not in drawn
+    assert drawn.count("&lt;/span&gt;&lt;img") == 2
