@@ -259,3 +259,21 @@ def test_an_augmentation_that_crops_or_renames_is_followed_or_left_alone():
     assert (
         gallery(Plain, "t", inputs, other, rows=np.arange(2), stored=stored)[0].annotations is None
     )
+
+
+def test_what_boxes_mean_is_read_off_the_stored_data_not_off_the_augmented():
+    inputs, targets = scenes(40)
+    boxes = {"bbox": targets["boxes"]}
+
+    def away(key, batch):
+        return batch._replace(targets={"bbox": batch.targets["bbox"] + 100.0})
+
+    subject = task(
+        loss=lambda outputs, goals: outputs,
+        train=(inputs, boxes),
+        val=(inputs[:10], {"bbox": boxes["bbox"][:10]}),
+        augment=away,
+    )
+    figure = check(check_before_net, subject)[0].figures[0]
+    assert "bbox as x0, y0, x1, y1 in pixels" in figure.annotations.note
+    assert figure.annotations.marks[0].boxes[0][1][0] >= 100
