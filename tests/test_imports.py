@@ -26,10 +26,11 @@ RECIPE = {
     "models",
     "regularize",
     "report",
+    "squeeze",
     "train",
     "tune",
 }
-ALL = {*RECIPE, "human", "recipe", "rungs", "squeeze", "jrecipe"}
+ALL = {*RECIPE, "human", "recipe", "rungs", "jrecipe"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "version": set(),

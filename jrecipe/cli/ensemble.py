@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,8 +18,6 @@ from jrecipe.types import TaskError
 
 if TYPE_CHECKING:
     from jrecipe.squeeze import TaskNetwork
-    from jrecipe.task import Task
-    from jrecipe.train import Fit
 
 
 @click.command(
@@ -192,7 +189,7 @@ def ensemble(
     save_run(folder, arguments, report=report, record=record)
     if student is not None:
         own_record = record | {"kind": "fit", "command": command_for(arguments, folder)}
-        plain = _as_student(student, task)
+        plain = squeeze.student_fit(student, task)
         save_run(folder / "student", arguments, record=own_record, fit=plain)
     if as_json:
         print_report(report, as_json=True, quiet=quiet)
@@ -201,13 +198,3 @@ def ensemble(
         print_table(section.table.columns, section.table.rows)
     print_place(folder, as_json=as_json)
     return code_of(report)
-
-
-def _as_student(fit: Fit, task: Task) -> Fit:
-    """Returns the training as one of the plain task, without the teacher in its states."""
-    from jrecipe.squeeze import student_of
-
-    def plain(state: Any) -> Any:
-        return dataclasses.replace(state, model_state=student_of(state, task).model_state)
-
-    return dataclasses.replace(fit, task=task, state=plain(fit.state), best=plain(fit.best))

@@ -67,7 +67,7 @@ def dish_for(loaded: Target, chosen: dict[str, Any]) -> Dish:
       TaskError: if an option does not fit.
     """
     from jrecipe.cli.target import require_splits
-    from jrecipe.recipe.dish import PlannedDish, TaskDish
+    from jrecipe.recipe.dish import YOURS, PlannedDish, TaskDish
 
     require_splits(
         loaded,
@@ -87,4 +87,4 @@ def dish_for(loaded: Target, chosen: dict[str, Any]) -> Dish:
                 f"examples; use --batch-size {min(32, len(task.train))} or more data."
             )
         task = task.replace(batch_size=size)
-    return TaskDish(task, task)
+    return TaskDish(task, added="" if task.augment is None else YOURS)

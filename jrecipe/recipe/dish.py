@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
+import optax
 
 from jrecipe import augment
 from jrecipe.data.source import in_memory
@@ -22,13 +23,18 @@ from jrecipe.recipe.plan import (
     build_task,
     input_shape,
     knobs_of,
+    plan_from_json,
     suggest_plan,
     turn_knobs,
 )
+from jrecipe.recipe.tuning import PlannedTasks, cooked_space, tuned_plan
 from jrecipe.task import Task, read
 from jrecipe.train.init_well import init_well
-from jrecipe.train.seeds import Arms, SeedRuns, fit_seeds
-from jrecipe.types import TaskError
+from jrecipe.train.seeds import Arms, SeedRuns, fit_seeds, runs_as_arms
+from jrecipe.tune import LogUniform, Space
+from jrecipe.tune.members import MakeTask
+from jrecipe.tune.space import Params
+from jrecipe.types import Augment, TaskError
 
 # What a program is compiled for.
 _SHAPES = ("network", "width", "depth", "head", "norm", "vocabulary", "batch_size")
@@ -47,6 +53,21 @@ class Rung:
     name: str
     item: str
     apply: Callable[[Dish], Dish]
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What of a dish can be tuned (E).
+
+    Attributes:
+      space: of values.
+      make_task: `(params) -> task`, whose numbers may be traced.
+      adopt: `(params) -> dish` that has these values.
+    """
+
+    space: Space
+    make_task: MakeTask
+    adopt: Callable[[Params], Dish]
 
 
 class Dish(Protocol):
@@ -84,6 +105,15 @@ class Dish(Protocol):
 
     def stretched(self, steps: int, bounded: bool = False) -> Dish:
         """The same with its schedule laid over a run of `steps`; where `bounded`, it gets one."""
+
+    def search(self, steps: int, bounded: bool = False) -> Search | None:
+        """What can be tuned in runs of `steps`, None if nothing can.
+
+        Where work is `bounded`, only the learning rate, which a short run can judge.
+        """
+
+    def to_json(self) -> dict[str, Any]:
+        """What `dish_from_json` makes it of again, beside what was given."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +178,22 @@ class PlannedDish:
         """The same with its decay, if it has one or work is `bounded`, over a run of `steps`."""
         return self._with(decay_over=steps) if self.plan.decay_over or bounded else self
 
+    def search(self, steps: int, bounded: bool = False) -> Search | None:
+        """Rate, decay, dropout and moves; the schedule falls to 0 over `steps` in all trials."""
+        if not (in_memory(self.splits.train) and in_memory(self.splits.val)):
+            return None
+
+        def adopt(params: Params) -> Dish:
+            plan = tuned_plan(self.plan, params).replace(decay_over=steps)
+            return dataclasses.replace(self, plan=plan, biased=True)
+
+        space = cooked_space(self.plan, self.splits, rate_only=bounded)
+        return Search(space, PlannedTasks(self.splits, self.plan, steps), adopt)
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan."""
+        return {"plan": dataclasses.asdict(self.plan), "biased": self.biased}
+
     def rungs(self, steps: int, bounded: bool = False) -> tuple[Rung, ...]:
         """Augmentation first, as more data is the best regulariser; then D9, D10, C4."""
 
@@ -177,24 +223,36 @@ class PlannedDish:
         )
 
 
+YOURS = "your augmentation"
+
+
 @dataclasses.dataclass(frozen=True)
 class TaskDish:
     """A dish made from a user's own task.
 
     Attributes:
       given: the task as the user wrote it.
-      task: the task as it is now, simplified at first.
       copies: how many copies of the network stand side by side.
+      biased: whether the final bias comes from the targets.
+      added: name of the augmentation that is back, or was added; empty for none.
+      rate: by which the user's updates are multiplied.
     """
 
     given: Task
-    task: Task
     copies: int = 1
+    biased: bool = False
+    added: str = ""
+    rate: float = 1.0
 
-    @classmethod
-    def of(cls, task: Task) -> TaskDish:
-        """Takes the user's augmentation out; it comes back as a rung."""
-        return cls(task, task.replace(augment=None))
+    @functools.cached_property
+    def task(self) -> Task:
+        """The task as it is now."""
+        task = self.given.replace(augment=self._augments().get(self.added))
+        if self.copies > 1:
+            task = task.replace(model=copies(self.given.model, self.copies))
+        if self.rate != 1.0:
+            task = _with_rate(task, self.rate)
+        return init_well(task) if self.biased else task
 
     @property
     def size(self) -> str:
@@ -203,10 +261,9 @@ class TaskDish:
 
     def bigger(self) -> TaskDish | None:
         """The same with twice as many copies; None for a trainer of the user's own."""
-        if self.task.trainer is not None or self.task.model is None:
+        if self.given.trainer is not None or self.given.model is None:
             return None
-        model = copies(self.given.model, 2 * self.copies)
-        return TaskDish(self.given, self.task.replace(model=model), 2 * self.copies)
+        return dataclasses.replace(self, copies=2 * self.copies)
 
     def lighter(self) -> TaskDish | None:
         """None: the user's network is the user's."""
@@ -214,10 +271,12 @@ class TaskDish:
 
     def well(self) -> TaskDish:
         """The same with its final bias from the targets, if there is one to set."""
+        biased = dataclasses.replace(self, biased=True)
         try:
-            return dataclasses.replace(self, task=init_well(self.task))
+            _ = biased.task
         except TaskError:
             return self
+        return biased
 
     def faster(self, factor: float) -> TaskDish:
         """The user's learning rate is the user's: the same."""
@@ -231,37 +290,65 @@ class TaskDish:
         """The user's schedule is the user's: the same."""
         return self
 
+    def search(self, steps: int, bounded: bool = False) -> Search | None:
+        """A factor on the user's learning rate, whatever the optimiser is."""
+        if not runs_as_arms(self.task) or not in_memory(self.task.val):
+            return None
+        task = self.task
+
+        def adopt(params: Params) -> Dish:
+            return dataclasses.replace(self, rate=self.rate * float(params["rate"]))
+
+        space = Space({"rate": LogUniform(0.1, 10.0)})
+        return Search(space, lambda params: _with_rate(task, params["rate"]), adopt)
+
+    def to_json(self) -> dict[str, Any]:
+        """What was done to the user's task."""
+        names = ("copies", "biased", "added", "rate")
+        return {name: getattr(self, name) for name in names}
+
     def rungs(self, steps: int, bounded: bool = False) -> tuple[Rung, ...]:
         """The user's own augmentation or, for pictures without one, moving them."""
-        if self.task.trainer is not None:
+        if self.given.trainer is not None:
             return ()
 
-        def rung(name: str, item: str, change: Callable[[Task], Task]) -> Rung:
-            def apply(dish: Dish) -> Dish:
-                assert isinstance(dish, TaskDish)
-                return dataclasses.replace(dish, task=change(dish.task))
+        def rung(name: str) -> Rung:
+            return Rung(name, "D2", lambda dish: dataclasses.replace(dish, added=name))  # type: ignore[type-var]
 
-            return Rung(name, item, apply)
+        return tuple(rung(name) for name in self._augments())
 
-        found = []
+    def _augments(self) -> dict[str, Augment]:
+        """Returns what may be added, by name."""
         if self.given.augment is not None:
-            given = self.given.augment
-            found.append(rung("your augmentation", "D2", lambda task: task.replace(augment=given)))
-        else:
-            inputs = read(self.given.train, 1)[0]
-            if np.ndim(inputs) == 4 and np.issubdtype(np.asarray(inputs).dtype, np.floating):
-                pixels = max(1, min(inputs.shape[1:3]) // 10)
-                move = augment.random_translate(pixels)
-                found.append(
-                    rung(
-                        f"move by up to {pixels} px", "D2", lambda task: task.replace(augment=move)
-                    )
-                )
-        return tuple(found)
+            return {YOURS: self.given.augment}
+        inputs = read(self.given.train, 1)[0]
+        if np.ndim(inputs) != 4 or not np.issubdtype(np.asarray(inputs).dtype, np.floating):
+            return {}
+        pixels = max(1, min(inputs.shape[1:3]) // 10)
+        return {f"move by up to {pixels} px": augment.random_translate(pixels)}
+
+
+def _with_rate(task: Task, rate: Any) -> Task:
+    """Returns the task with its updates multiplied, which is another learning rate."""
+    return task.replace(optimizer=optax.chain(task.optimizer, optax.scale(rate)))
 
 
 def dish_of(what: Task | Splits) -> Dish:
     """Returns the dish for a task or a data set."""
     if isinstance(what, Task):
-        return TaskDish.of(what)
+        return TaskDish(what)
     return PlannedDish(what, suggest_plan(what))
+
+
+def dish_from_json(what: Task | Splits, stored: Mapping[str, Any]) -> Dish:
+    """Returns the dish that `Dish.to_json` described, of the same task or data set.
+
+    Raises:
+      TaskError: if it was written by another version.
+    """
+    try:
+        if isinstance(what, Task):
+            return TaskDish(what, **stored)
+        return PlannedDish(what, plan_from_json(stored["plan"]), bool(stored["biased"]))
+    except (KeyError, TypeError) as error:
+        raise TaskError(f"The stored network is of another version ({error}).") from error

@@ -1,7 +1,8 @@
 """How long the stages of `cook` train: by the size of the data, and by what an update computes.
 
 Work is counted in floating-point operations and not in seconds, so that a run does not depend on
-what else the machine does: the same task gives the same numbers again, and resumes.
+what else the machine does: the same task gives the same numbers again, and resumes. Where somebody
+asks for minutes, it is counted in seconds that an update was seen to take.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import math
 import jax
 import numpy as np
 
+from jrecipe.recipe.deadline import Deadline
 from jrecipe.recipe.dish import Dish
 from jrecipe.task import Task
+from jrecipe.train.loop import fit
 from jrecipe.train.reference import optimizer_of
 from jrecipe.train.state import create_state
 from jrecipe.train.step import make_loss_fn, make_train_step
@@ -26,6 +29,17 @@ DEVICE_WORK = 100 * CPU_WORK  # of an accelerator
 EPOCHS = 5  # that a network should see the data in the final run, or a smaller one is taken
 PROGRAMS = 6  # that are trained from several seeds: the network, and about five rungs
 PROGRAMS_BOUNDED = 5  # the network, BatchNorm, a higher rate, and two ways to move pictures
+SQUEEZE = 0.5  # beside that work, as a share of it, for an ensemble and what learns from it
+MEMBERS = 3  # of an ensemble, where nobody gave more time
+MEMBERS_AT_MOST = 10
+TRIALS_OF_SEARCH = 16  # where nobody gave more time
+TRIALS_AT_MOST = 64
+TRIALS_AT_LEAST = 8  # or there is no search
+HALVED = 0.28  # of a run to its end, that a trial takes where trials are halved
+JUDGED = 10  # runs in which a search ends: what was before and the best, over five seeds
+_FIRST = 0.5  # of the time that is left, for the stages up to the search and for the final run
+_SHORTEST = (20, 100)  # updates of a rung and of the final run, however short the time is
+_COMPILED = 4  # programs that are compiled on the way
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +64,22 @@ class Effort:
         return 2 if self.bounded else 10
 
 
-def effort(epoch: int, flops: float, work: float) -> Effort:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pace:
+    """What an update takes.
+
+    Attributes:
+      cost: of an update, in the unit of the work: operations, or seconds; 0 if unknown.
+      work: that the stages up to the search, and the final run, may do.
+      compiling: seconds that a program takes to compile; 0 where operations are counted.
+    """
+
+    cost: float
+    work: float
+    compiling: float = 0.0
+
+
+def effort(epoch: int, flops: float, work: float, shortest: tuple[int, int] = (100, 600)) -> Effort:
     """Returns 25 epochs for a rung and 100 for the final run, within limits.
 
     The final run has 600 updates or more and, of large data, 10 epochs instead of 4,000 updates. It
@@ -61,6 +90,7 @@ def effort(epoch: int, flops: float, work: float) -> Effort:
       epoch: updates in an epoch.
       flops: floating-point operations of an update; 0 if unknown, for no bound.
       work: floating-point operations of all.
+      shortest: updates of a rung and of the final run.
     """
 
     def within(wanted: float, low: float, high: float) -> int:
@@ -74,13 +104,97 @@ def effort(epoch: int, flops: float, work: float) -> Effort:
         return Effort(rung=rung, final=final)
     each = work * TRIALS_BOUNDED / flops / (PROGRAMS_BOUNDED * len(Effort.seeds))
     most = work * (1 - TRIALS_BOUNDED) / flops
-    return Effort(rung=within(each, 100, rung), final=within(most, 600, final), bounded=True)
+    low, lowest = shortest
+    return Effort(rung=within(each, low, rung), final=within(most, lowest, final), bounded=True)
 
 
-def effort_of(task: Task) -> Effort:
-    """Returns the effort for a task on this kind of device."""
-    work = CPU_WORK if jax.default_backend() == "cpu" else DEVICE_WORK
-    return effort(math.ceil(len(task.train) / task.batch_size), update_flops(task), work)
+def pace_of(task: Task, deadline: Deadline | None = None) -> Pace:
+    """Returns what an update takes, counted, or measured by some updates where time is given."""
+    if deadline is None or deadline.minutes is None:
+        work = CPU_WORK if jax.default_backend() == "cpu" else DEVICE_WORK
+        return Pace(cost=update_flops(task), work=work)
+    some = 30
+    seen = fit(task, some, eval_every=some, progress=False)
+    compiling = min(seen.compile_seconds, seen.seconds)
+    cost = max(seen.seconds - compiling, 1e-6) / some
+    work = max(_FIRST * deadline.left - _COMPILED * compiling, 0.0)
+    return Pace(cost=cost, work=work, compiling=compiling)
+
+
+def effort_of(task: Task, deadline: Deadline | None = None) -> Effort:
+    """Returns the effort for a task on this kind of device, or until a deadline."""
+    pace = pace_of(task, deadline)
+    epoch = math.ceil(len(task.train) / task.batch_size)
+    if not pace.compiling:
+        return effort(epoch, pace.cost, pace.work)
+    return effort(epoch, pace.cost, pace.work, _SHORTEST)
+
+
+def trials_within(pace: Pace, effort: Effort, left: float = math.inf) -> int:
+    """Returns how many trials a search has, 0 if there is no time for one.
+
+    Args:
+      pace: of the network.
+      effort: whose rungs are as long as a trial.
+      left: seconds for the search; infinite where nobody counts.
+    """
+    if math.isinf(left):
+        return TRIALS_OF_SEARCH
+    run = pace.cost * effort.rung
+    judging = JUDGED * run
+    count = int((left - judging - 2 * pace.compiling) / (HALVED * run))
+    return 0 if count < TRIALS_AT_LEAST else min(count, TRIALS_AT_MOST)
+
+
+def finish(pace: Pace, wanted: int, left: float = math.inf) -> tuple[int, int]:
+    """Returns the updates of the final run, and how many members an ensemble has; 1 is none.
+
+    A student that learns from the ensemble takes as long as a member. Time is rather spent on
+    a run that is long enough than on more members.
+
+    Args:
+      pace: of the network.
+      wanted: updates of the final run if there is enough time.
+      left: seconds; infinite where nobody counts.
+    """
+    if math.isinf(left):
+        enough = MEMBERS * wanted * pace.cost <= SQUEEZE * pace.work
+        return wanted, MEMBERS if enough else 1
+    left = max(left - 2 * pace.compiling, 0.0)
+    runs = int(left / (wanted * pace.cost))  # members and student
+    if runs > MEMBERS:
+        return wanted, min(runs - 1, MEMBERS_AT_MOST)
+    steps = left / ((MEMBERS + 1) * pace.cost)
+    if steps >= wanted / 2:
+        return 10 * math.ceil(steps / 10), MEMBERS
+    alone = min(max(0.9 * left / pace.cost, _SHORTEST[1]), wanted)
+    return 10 * math.ceil(alone / 10), 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a run ends.
+
+    Attributes:
+      final: updates of the final run.
+      members: networks of the ensemble, 1 for none.
+      bounded: whether more updates would be wanted than work or time allow.
+    """
+
+    final: int
+    members: int
+    bounded: bool
+
+
+def ending_of(task: Task, deadline: Deadline) -> Ending:
+    """Returns how long the final run is, and how many networks are joined."""
+    if deadline.minutes is None:
+        chosen = effort_of(task)
+        final, members = finish(pace_of(task), chosen.final)
+        return Ending(final=final, members=members, bounded=chosen.bounded)
+    wanted = effort(math.ceil(len(task.train) / task.batch_size), 0.0, 0.0).final
+    final, members = finish(pace_of(task, deadline), wanted, deadline.left)
+    return Ending(final=final, members=members, bounded=final < wanted)
 
 
 def lightened(dish: Dish) -> tuple[Dish, tuple[str, ...]]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import jax
 import numpy as np
 
 from jrecipe import losses
 from jrecipe.checks import Context, Finding, Suspect, Verdict
 from jrecipe.checks.arms import Controls
 from jrecipe.figures import Bars, Curves, Table
+from jrecipe.recipe.deadline import Deadline
 from jrecipe.recipe.dish import Dish
 from jrecipe.recipe.effort import Effort, effort_of
 from jrecipe.report import Section
 from jrecipe.task import Task, head_shape, read
+from jrecipe.train.checkpoint import unstorable
 from jrecipe.train.fitted import Fit
 from jrecipe.train.loop import fit
 from jrecipe.train.reference import example_inputs
@@ -56,12 +59,15 @@ def prepare(dish: Dish, context: Context, findings: tuple[Finding, ...]) -> tupl
     return dish, section
 
 
-def overfit(dish: Dish, effort: Effort) -> tuple[Dish, SeedRuns, Finding, Section]:
+def overfit(
+    dish: Dish, effort: Effort, until: Deadline | None = None
+) -> tuple[Dish, SeedRuns, Finding, Section]:
     """Doubles the capacity until the training loss is near its floor (C1, C3).
 
     Args:
       dish: without regularisers.
       effort: how long each size trains.
+      until: after which no other size is tried.
 
     Returns:
       The smallest dish that got there, or the best; its runs; a finding for item C1; and the story.
@@ -69,7 +75,7 @@ def overfit(dish: Dish, effort: Effort) -> tuple[Dish, SeedRuns, Finding, Sectio
     rows: list[tuple[str, str, str]] = []
     tried: list[tuple[float, Dish, SeedRuns]] = []
     lines: dict[str, np.ndarray] = {}
-    uninformed, floor = _range(dish.task)
+    uninformed, floor = loss_range(dish.task)
     current: Dish | None = dish
     limit = "noise in the targets, or too few updates"
     while current is not None and len(tried) < SIZES:
@@ -82,6 +88,9 @@ def overfit(dish: Dish, effort: Effort) -> tuple[Dish, SeedRuns, Finding, Sectio
         if left <= NEAR:
             break
         current = current.bigger()
+        if until is not None and until.left <= 0:
+            limit = "the time for this stage ended"
+            break
         if current is not None and effort_of(current.task).bounded:
             limit = f"{current.size} is more work than a run of this effort may do"
             break
@@ -151,8 +160,12 @@ def keeps(base: SeedRuns, rung: SeedRuns) -> tuple[bool, float, float]:
 
 
 def regularise(
-    dish: Dish, base: SeedRuns, effort: Effort, progress: Callable[[str], None]
-) -> tuple[Dish, Finding, Section]:
+    dish: Dish,
+    base: SeedRuns,
+    effort: Effort,
+    progress: Callable[[str], None],
+    until: Deadline | None = None,
+) -> tuple[Dish, SeedRuns, Finding, Section]:
     """Tries one regulariser at a time; keeps it only if it helps by more than the noise (C3, D).
 
     Args:
@@ -160,15 +173,19 @@ def regularise(
       base: its runs.
       effort: how long each rung trains.
       progress: called with the name of each rung before it trains.
+      until: after which no other rung is tried.
 
     Returns:
-      The dish with what was kept; a finding for item C3; and the story.
+      The dish with what was kept; its runs; a finding for item C3; and the story.
     """
     rows = [_row("as it is", "", base, None)]
     values = {"as it is": float(base.best.mean())}
     spans = {"as it is": _span(base)}
-    kept = []
+    kept, untried = [], []
     for rung in dish.rungs(effort.rung, effort.bounded):
+        if until is not None and until.left <= 0:
+            untried.append(rung.name)
+            continue
         progress(rung.name)
         changed = rung.apply(dish)
         runs = changed.train(effort.seeds, effort.rung, effort.looks)
@@ -198,6 +215,8 @@ def regularise(
             "gains by a regulariser. Augmentation (D2) that surely costs them less than "
             f"{BORNE:.0%} of the loss is kept for the final run, which sees each example often."
         )
+    if untried:
+        short += f" The time for this stage ended before {', '.join(untried)} could be tried."
     finding = Finding(
         item="C3",
         check="one-at-a-time",
@@ -206,7 +225,8 @@ def regularise(
         finding=f"{said} of {tried} regularisers, each judged over {len(effort.seeds)} seeds."
         + short
         if tried
-        else "There is no regulariser to try on this task; add yours to the task itself.",
+        else short.strip()
+        or "There is no regulariser to try on this task; add yours to the task itself.",
     )
     section = Section(
         title="Regularise",
@@ -229,25 +249,31 @@ def regularise(
             ),
         ),
     )
-    return dish, finding, section
+    return dish, base, finding, section
 
 
 def train_finally(
     task: Task, steps: int, seed: int, *, out: object, resume: bool, progress: bool | None
 ) -> Fit:
     """Trains the task that came out, to be judged on the test split."""
+    keeps = resume or can_be_saved(task, seed)
     return fit(
         task,
         steps,
         seed=seed,
         eval_every=max(1, steps // 20),
-        out=out,  # type: ignore[arg-type]
+        out=out if keeps else None,  # type: ignore[arg-type]
         resume=resume,
         progress=progress,
     )
 
 
-def _range(task: Task) -> tuple[float, float]:
+def can_be_saved(task: Task, seed: int) -> bool:
+    """Whether a checkpoint can hold the task's state; a trainer of the user's own may differ."""
+    return task.trainer is None or not unstorable(task.trainer.init(jax.random.key(seed)))
+
+
+def loss_range(task: Task) -> tuple[float, float]:
     """Returns the training loss of an uninformed network and the lowest that can be reached."""
     floor = task.loss_floor
     loss = task.loss

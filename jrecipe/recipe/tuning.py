@@ -56,6 +56,30 @@ def default_params(plan: Plan, splits: Splits) -> dict[str, Any]:
     return {name: own[name] for name in planned_space(plan, splits)}
 
 
+def cooked_space(plan: Plan, splits: Splits, *, rate_only: bool = False) -> Space:
+    """Returns what `cook` searches: `planned_space` without width and smoothing.
+
+    The width is what the stage before found to overfit, and the final loss is to be that of the
+    labels.
+
+    Args:
+      plan: around which to search.
+      splits: the data.
+      rate_only: where runs are too short to judge more than the learning rate.
+    """
+    space = planned_space(plan, splits)
+    names = ("learning_rate",) if rate_only else _KNOBS
+    return Space({name: space[name] for name in names if name in space})
+
+
+def tuned_plan(plan: Plan, params: dict[str, Any]) -> Plan:
+    """Returns the plan with values of `cooked_space`."""
+    known = {name: float(params[name]) for name in _KNOBS if name in params}
+    if "translate" in known:
+        known["translate"] = round(known["translate"])
+    return plan.replace(**known)
+
+
 @dataclasses.dataclass(frozen=True)
 class PlannedTasks:
     """`(params) -> task` of a data set, whose numbers may be traced.

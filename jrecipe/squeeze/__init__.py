@@ -4,7 +4,7 @@
 | --- | --- |
 | the mean of the probabilities of several | `ensemble`, `ensemble_of`, `snapshots`, `Ensemble` |
 | one network of mean weights | `greedy_soup`, `Soup`, `refresh_statistics` |
-| one network that learns what others answer | `distil`, `student_of`, `TaskNetwork` |
+| one network that learns what others say | `distil`, `student_of`, `student_fit`, `TaskNetwork` |
 | a BERT of fewer layers | `every_other_layer`, `distil_encoder` |
 | what an ensemble gains, and how sure it is | `EnsembleScores`, `calibration_error` |
 | an ensemble or a network on disk | `save`, `load_ensemble`, `load_network` |
@@ -40,7 +40,7 @@ from jrecipe.squeeze.train_on import train_on
 
 if TYPE_CHECKING:
     from jrecipe.squeeze.distil_layers import distil_encoder, every_other_layer
-    from jrecipe.squeeze.distillation import distil, student_of
+    from jrecipe.squeeze.distillation import distil, student_fit, student_of
     from jrecipe.squeeze.ensemble_folder import load_ensemble, load_network, save
     from jrecipe.squeeze.ensemble_scores import EnsembleScores, calibration_error
     from jrecipe.squeeze.ensemble_training import ensemble
@@ -67,6 +67,7 @@ _LATER = {
     "refresh_statistics": "task_network",
     "save": "ensemble_folder",
     "snapshots": "snapshot",
+    "student_fit": "distillation",
     "student_of": "distillation",
 }
 __all__ = [
@@ -102,6 +103,7 @@ __all__ = [
     "save",
     "snapshots",
     "sparsity",
+    "student_fit",
     "student_of",
     "train_on",
 ]

@@ -17,6 +17,7 @@ from jrecipe.squeeze.ensemble_mean import SIGMOID, require_probabilities
 from jrecipe.squeeze.ensembles import Ensemble, joint_model
 from jrecipe.squeeze.task_network import TaskNetwork
 from jrecipe.task import Task, head_shape, read
+from jrecipe.train.fitted import Fit
 from jrecipe.train.reference import example_inputs
 from jrecipe.types import Array, Key, Model, PyTree, TaskError
 
@@ -156,6 +157,21 @@ def student_of(fit: Any, student: Task) -> TaskNetwork:
     if isinstance(own, dict) and own.keys() == {"student", "teacher"}:
         own = own["student"]
     return TaskNetwork(task=student, params=state.params, model_state=own)
+
+
+def student_fit(fit: Fit, student: Task) -> Fit:
+    """Returns the training as one of the plain task, without the teacher in its states.
+
+    Args:
+      fit: of a task of `distil`.
+      student: the task as it was before `distil`.
+    """
+
+    def plain(state: Any) -> Any:
+        own = student_of(state, student).model_state
+        return dataclasses.replace(state, model_state=own)
+
+    return dataclasses.replace(fit, task=student, state=plain(fit.state), best=plain(fit.best))
 
 
 def checked_loss(student: Task, temperature: float, hard: float, hidden: float = 0.0) -> DistilLoss:

@@ -43,7 +43,7 @@ class Look:
 
     Attributes:
       loss: float64[k], exact mean of the validation loss.
-      metric: float64[k], exact mean of the task's metric.
+      metric: float64[k], exact mean of the task's metric; of its loss where it has none.
     """
 
     loss: np.ndarray
@@ -78,8 +78,8 @@ class Members:
         batches = padded_batches(task.val)
         self._val = jax.device_put(jax.tree.map(lambda *x: jnp.stack(x), *batches), whole)
         size, inputs = task.batch_size, example_inputs(task)
-        judge, metric = judged(task.loss), task.metric
-        assert metric is not None
+        judge = judged(task.loss)
+        metric = task.metric or judge  # a loss of the user's own may have no metric
 
         def family(knobs: PyTree) -> Task:
             try:

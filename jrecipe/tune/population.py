@@ -124,7 +124,7 @@ def population(
     found: dict[int, Trial] = {}
     for places in _grouped(points, groups):
         fixed, traced = parted(points[places[0]], groups)
-        _require_task(make_task({**fixed, **traced}))
+        _require_task(make_task({**fixed, **traced}), by)
         members = Members(make_task, fixed, traced, there)
         knobs = {name: np.asarray([points[i][name] for i in places], np.float32) for name in traced}
         run = _run(members, knobs, [seed_of[i] for i in places], steps, looks, by, halving)
@@ -203,7 +203,9 @@ def parted(point: Params, groups: Sequence[str]) -> tuple[Params, Params]:
     return {name: value for name, value in point.items() if name not in traced}, traced
 
 
-def _require_task(task: Task) -> None:
+def _require_task(task: Task, by: By) -> None:
+    if by == "metric" and task.metric is None:
+        raise TaskError("population got by='metric', but the task has none; give Task.metric.")
     if not runs_as_arms(task) or not in_memory(task.val):
         raise TaskError(
             "population needs tasks with jrecipe's own step, in one phase, on arrays in memory; "

@@ -34,7 +34,7 @@ def small_effort():
     few = effort.Effort(rung=60, final=120, seeds=(1, 2))
     with pytest.MonkeyPatch.context() as patch:
         for module in (cooked, effort, stages):
-            patch.setattr(module, "effort_of", lambda task: few)
+            patch.setattr(module, "effort_of", lambda task, deadline=None: few)
         yield few
 
 
@@ -50,7 +50,7 @@ def dinner(small_effort, tmp_path_factory):
 def test_every_stage_b_item_is_judged(dinner):
     report = dinner[0].report
     assert report.ok, str(report)
-    items = {check.item for check in CHECKS} | {"A8", "C1", "C3", "D13"}
+    items = {check.item for check in CHECKS} | {"A8", "C1", "C3", "D13", "E", "F", "J8"}
     assert set(report.by_item()) == items
     assert items >= {"A1", "A2", "A3", *(f"B{i}" for i in range(1, 14))}
 
@@ -67,8 +67,8 @@ def test_the_test_split_is_scored_once_at_the_end(dinner):
 def test_the_story_names_the_stages_in_order(dinner):
     titles = [section.title for section in dinner[0].report.sections]
     order = ["The data", "What the problem needs", "Skeleton and baselines"]
-    order += ["Overfit", "Regularise"]
-    order += ["Inside the network", "The test split, once"]
+    order += ["Overfit", "Regularise", "Tune", "Inside the network", "Squeeze"]
+    order += ["What each step brought", "The test split, once"]
     assert titles == order
     assert any("Overfit" in line for line in dinner[2])
 
@@ -94,10 +94,10 @@ def test_the_report_saves_itself(dinner, tmp_path):
 def test_where_work_is_short_the_final_rate_falls_and_the_story_says_so(monkeypatch):
     short = effort.Effort(rung=20, final=60, seeds=(1, 2), bounded=True)
     for module in (cooked, effort, stages):
-        monkeypatch.setattr(module, "effort_of", lambda task: short)
+        monkeypatch.setattr(module, "effort_of", lambda task, deadline=None: short)
     dinner = jr.cook(iris(), progress=False)
     assert dinner.dish.plan.decay_over == 60
-    section = next(s for s in dinner.report.sections if s.title == "Regularise")
+    section = next(s for s in dinner.report.sections if s.title == "Tune")
     assert section.text[-1] == cooked.UNTRIED
 
 

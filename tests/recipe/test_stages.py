@@ -85,7 +85,7 @@ def test_rungs_build_on_what_was_kept_and_are_told_in_order():
     dish = Fixed("plain", (1.0, 1.1, 1.05), ladder)
     effort = Effort(rung=3, final=3)
     named = []
-    kept, finding, section = regularise(dish, dish.train((), 3), effort, named.append)
+    kept, _, finding, section = regularise(dish, dish.train((), 3), effort, named.append)
     assert kept.name == "helps"
     assert seen == [("harms", "plain"), ("helps", "plain"), ("helps less than helps", "helps")]
     assert named == ["harms", "helps", "helps less than helps"]
@@ -96,7 +96,7 @@ def test_rungs_build_on_what_was_kept_and_are_told_in_order():
 
 def test_a_task_without_rungs_is_skipped_with_the_reason():
     dish = Fixed("plain", (1.0, 1.1))
-    _, finding, _ = regularise(dish, dish.train((), 3), Effort(rung=3, final=3), print)
+    _, _, finding, _ = regularise(dish, dish.train((), 3), Effort(rung=3, final=3), print)
     assert finding.verdict is Verdict.SKIPPED
     assert "no regulariser" in finding.finding
 
@@ -107,7 +107,7 @@ def test_a_verdict_after_few_epochs_says_so():
     dish = dataclasses.replace(Fixed("plain", (1.0, 1.1), (rung,)), task=task)
     for bounded in (True, False):
         effort = Effort(rung=10, final=3, bounded=bounded)
-        _, finding, _ = regularise(dish, dish.train((), 3), effort, print)
+        _, _, finding, _ = regularise(dish, dish.train((), 3), effort, print)
         assert ("10 updates each, 0.5 epochs" in finding.finding) == bounded
 
 
@@ -127,7 +127,7 @@ def test_where_work_is_short_augmentation_that_surely_costs_little_is_kept(bound
     task = SimpleNamespace(batch_size=50, train=range(1000))
     dish = dataclasses.replace(Fixed("plain", (1.0, 1.1, 1.05), ladder), task=task)
     effort = Effort(rung=10, final=3, bounded=bounded)
-    kept, finding, section = regularise(dish, dish.train((), 3), effort, lambda name: None)
+    kept, _, finding, section = regularise(dish, dish.train((), 3), effort, lambda name: None)
     last = "kept, costs little" if bounded else "dropped"
     assert [row[-1] for row in section.table.rows] == ["", *["dropped"] * 3, last]
     assert kept.name == ("costs little" if bounded else "plain")
