@@ -135,7 +135,7 @@ def load_course(path: Path) -> Course:
       TaskError: if the file is damaged, or of another version.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             course = _decoded(json.loads(str(stored["text"])), stored)
     except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise TaskError(

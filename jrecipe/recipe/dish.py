@@ -263,7 +263,8 @@ class TaskDish:
         """The same with twice as many copies; None for a trainer of the user's own."""
         if self.given.trainer is not None or self.given.model is None:
             return None
-        return dataclasses.replace(self, copies=2 * self.copies)
+        # No bias of one copy moves the sum over sqrt(2) by what is added to it.
+        return dataclasses.replace(self, copies=2 * self.copies, biased=False)
 
     def lighter(self) -> TaskDish | None:
         """None: the user's network is the user's."""

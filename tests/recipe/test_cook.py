@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -79,6 +80,41 @@ def test_the_run_leaves_a_checkpoint_and_a_history(dinner):
     assert jr.train.checkpoint_steps(out / "checkpoints")[-1] == 120
     rows = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
     assert rows[-1]["step"] == 120
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", ["tune", "the final run"])
+def test_a_run_goes_on_at_the_stage_where_it_ended(dinner, tmp_path, small_effort, lost):
+    """What was done is not done again, and nothing in the report tells that it ended."""
+    whole, out, _ = dinner
+    shutil.copytree(out, tmp_path / "run")
+    for folder in ("checkpoints", "best"):
+        shutil.rmtree(tmp_path / "run" / folder)
+    (tmp_path / "run" / "history.jsonl").unlink()
+    if lost == "tune":
+        (tmp_path / "run" / "stages" / "tune.npz").unlink()
+    said = []
+    rest = jr.cook(iris(), out=tmp_path / "run", resume=True, show=said.append, progress=False)
+    left = [line for line in said if line.endswith("as it was left")]
+    assert len(left) == (4 if lost == "tune" else 5)
+    assert any(line.startswith("Tune: ") for line in said) or lost != "tune"
+    assert rest.report.test == whole.report.test
+    assert rest.dish.to_json() == whole.dish.to_json()
+
+    def told(report):  # seconds of training differ
+        return [s for s in report.to_json()["sections"] if s["title"] not in _TIMED]
+
+    assert told(rest.report) == told(whole.report)
+    assert [f.finding for f in rest.report.findings] == [f.finding for f in whole.report.findings]
+
+
+_TIMED = ("Squeeze", "The test split, once")
+
+
+def test_minutes_have_to_be_some():
+    for minutes in (0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(jr.TaskError, match=r"minutes > 0, got .*; 10 is much"):
+            jr.cook(iris(), minutes=minutes)
 
 
 @pytest.mark.slow

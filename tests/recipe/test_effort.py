@@ -1,4 +1,4 @@
-"""How long cook trains: by the data and the work of an update, never by the clock."""
+"""How long cook trains: by the data and the work of an update; by the clock if asked to."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from small_tasks import plain, small
 import jrecipe as jr
 from jrecipe.data import ArraySource
 from jrecipe.data.splits import Splits
+from jrecipe.recipe.deadline import RESERVE, Deadline
 from jrecipe.recipe.dish import dish_of
 from jrecipe.recipe.effort import (
     CPU_WORK,
     PROGRAMS,
     PROGRAMS_BOUNDED,
+    Effort,
+    Pace,
     effort,
     effort_of,
+    finish,
     lightened,
+    trials_within,
     update_flops,
 )
 
@@ -119,3 +124,51 @@ def test_where_work_is_short_little_is_tried_and_the_rate_falls():
 
 def start(dish):
     return jax.random.key(0), dish.task.train.take(np.arange(1))[0]
+
+
+def test_minutes_are_counted_down_and_divided():
+    free = Deadline()
+    assert free.left == np.inf
+    assert free.part(0.1) is free
+    soon = Deadline(1.0, spent=30.0)
+    assert soon.left == pytest.approx(30.0 - RESERVE, abs=0.5)
+    assert soon.part(0.5).left == pytest.approx(0.5 * soon.left, abs=0.5)
+    over = Deadline(1.0, spent=90.0)
+    assert over.left == 0.0
+    assert over.part(0.5).left == 0.0
+
+
+def test_where_time_is_given_an_update_is_timed():
+    plenty, none = (effort_of(small(), Deadline(minutes)) for minutes in (10.0, 1e-3))
+    assert not plenty.bounded
+    assert none.bounded
+    assert none.rung == 20
+    assert none.final == 100
+
+
+@pytest.mark.parametrize(
+    ("left", "ending"),
+    [
+        pytest.param(10.0, (100, 1), id="nothing: the least that trains"),
+        pytest.param(100.0, (900, 1), id="too little for the run that is wanted"),
+        pytest.param(260.0, (650, 3), id="three shorter members and a student"),
+        pytest.param(500.0, (1000, 4), id="enough"),
+        pytest.param(1e5, (1000, 10), id="more than anyone needs"),
+    ],
+)
+def test_a_long_enough_run_comes_before_members(left, ending):
+    assert finish(Pace(cost=0.1, work=0.0), 1000, left) == ending
+
+
+def test_without_a_deadline_work_decides_whether_there_is_an_ensemble():
+    cheap, dear = (finish(Pace(cost=cost, work=1e3), 100) for cost in (1.0, 10.0))
+    assert cheap == (100, 3)
+    assert dear == (100, 1)
+
+
+def test_a_search_needs_time_for_its_judges():
+    pace, few = Pace(cost=0.1, work=0.0, compiling=1.0), Effort(rung=10, final=0)
+    assert trials_within(pace, few) == 16
+    assert trials_within(pace, few, left=10.0) == 0
+    assert 8 <= trials_within(pace, few, left=16.0) < 64
+    assert trials_within(pace, few, left=1e4) == 64
