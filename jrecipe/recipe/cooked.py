@@ -52,6 +52,7 @@ _NO_TIME = (
     "two more networks and a student would take more than half of the work of a run; "
     "give --minutes, or use `jrecipe ensemble`."
 )
+_SAVED = "Ensemble and student are in folders of these names, as runs of their own."
 # Shares of the time that is left when a stage begins.
 _SHARES = {"overfit": 0.2, "regularise": 0.3, "tune": 0.3}
 
@@ -279,12 +280,15 @@ class Kitchen:
         trials = trials_within(pace, effort, part.left)
         if trials:
             self.say(f"Tune: {trials} trials as one program, the best again from fresh seeds")
-        tuned = tune(self.dish, effort, trials, self.seed)
+        before = self.dish
+        tuned = tune(before, effort, trials, self.seed)
         self.dish = tuned.dish
         ending = ending_of(self.dish.task, self.deadline)
         numbers = dataclasses.asdict(ending)
-        if tuned.runs is not None:
-            numbers["tune"] = float(tuned.runs.best.mean())
+        if tuned.runs is not None and tuned.before is not None:
+            numbers["fresh"] = float(tuned.before.best.mean())
+            if tuned.dish is not before:
+                numbers["tune"] = float(tuned.runs.best.mean())
         section = tuned.section
         if ending.bounded and isinstance(self.dish, PlannedDish):
             section = dataclasses.replace(section, text=(*section.text, UNTRIED))
@@ -306,7 +310,10 @@ class Kitchen:
         self.sections += inside
         self.squeezed = squeezed = squeeze(fit, ending.members, self.say, why_not=_NO_TIME)
         self.findings += heard(squeezed.findings, self.ignore)
-        self.sections += [squeezed.section, self._brought(fit, squeezed)]
+        told = squeezed.section
+        if squeezed.ensemble is not None and out is not None:
+            told = dataclasses.replace(told, text=(*told.text, _SAVED))
+        self.sections += [told, self._brought(fit, squeezed)]
         self.say("The test split, once")
         self.test, section = final_numbers(self.dish, fit)
         split = "test" if fit.task.test is not None else "val"
@@ -361,14 +368,16 @@ class Kitchen:
 
     def _brought(self, fit: Fit, squeezed: Squeezed) -> Section:
         """Returns what each step brought on the validation split, from uninformed to ensemble."""
-        seeds = f"{int(self.numbers['seeds'])} seeds, {int(self.numbers['rung'])} updates"
+        rung = f"{int(self.numbers['rung'])} updates"
+        seeds, fresh = f"{int(self.numbers['seeds'])} seeds, {rung}", f"fresh seeds, {rung}"
         steps = [("an uninformed network", "", self.numbers["uninformed"])]
         steps += [
-            (name, seeds, self.numbers[key])
-            for key, name in (
-                ("overfit", "overfit: large enough"),
-                ("regularise", "regularise: what helped"),
-                ("tune", "tune: from fresh seeds"),
+            (name, how, self.numbers[key])
+            for key, name, how in (
+                ("overfit", "overfit: large enough", seeds),
+                ("regularise", "regularise: what helped", seeds),
+                ("fresh", "the same once more", fresh),
+                ("tune", "tune: the best values", fresh),
             )
             if key in self.numbers
         ]
@@ -389,8 +398,8 @@ class Kitchen:
             ),
             figures=(
                 Bars(
-                    title="What each step brought",
-                    values={name: loss for name, _, loss in steps},
+                    title="From overfitting on",
+                    values={name: loss for name, _, loss in steps[1:]},
                     xlabel="validation loss",
                 ),
             ),

@@ -24,12 +24,15 @@ class Tuned:
 
     Attributes:
       dish: with the values that were adopted, or as it was.
-      runs: of it, from seeds that no stage before had; None if nothing was searched.
+      before: runs of the dish as it was, from seeds that no stage before had; None if nothing was
+        searched.
+      runs: of the best from the same seeds, likewise.
       finding: for item E.
       section: the story.
     """
 
     dish: Dish
+    before: SeedRuns | None
     runs: SeedRuns | None
     finding: Finding
     section: Section
@@ -74,15 +77,20 @@ def tune(dish: Dish, effort: Effort, trials: int, seed: int) -> Tuned:
     better, gain, half = keeps(before, runs)
     finding = _judged(better, gain, half, best, runs, before)
     section = _story(tried, search.space, dish, best, before, runs)
-    if not better:
-        return Tuned(dish=dish, runs=before, finding=finding, section=section)
-    return Tuned(dish=changed, runs=runs, finding=finding, section=section)
+    kept = changed if better else dish
+    return Tuned(dish=kept, before=before, runs=runs, finding=finding, section=section)
 
 
 def untuned(dish: Dish, why: str) -> Tuned:
     """Returns the dish as it was, and why nothing was searched."""
     finding = Finding(item="E", check="tuned-best", verdict=Verdict.SKIPPED, finding=why)
-    return Tuned(dish=dish, runs=None, finding=finding, section=Section(title="Tune", text=(why,)))
+    return Tuned(
+        dish=dish,
+        before=None,
+        runs=None,
+        finding=finding,
+        section=Section(title="Tune", text=(why,)),
+    )
 
 
 def _judged(
@@ -115,7 +123,7 @@ def _story(
     trials: list[Trial], space: Space, dish: Dish, best: Trial, before: SeedRuns, after: SeedRuns
 ) -> Section:
     """Returns the chapter of a search: that of `jrecipe tune`, in one."""
-    told = tuning_report(trials, space, task=dish.task.name).sections
+    told = {part.title: part for part in tuning_report(trials, space, task=dish.task.name).sections}
     runs = {"as it was": before, _name(best): after}
     values = ", ".join(f"{key} {value:.3g}" for key, value in best.params.items())
     rows = [
@@ -141,9 +149,9 @@ def _story(
     )
     return Section(
         title="Tune",
-        text=(first, *(line for section in told for line in section.text)),
+        text=(first, *told["Search"].text, *told["What mattered"].text),
         table=Table(title="From fresh seeds", columns=("values", "validation loss", ""), rows=rows),
-        figures=(bars, *(figure for section in told for figure in section.figures)),
+        figures=(bars, *(figure for section in told.values() for figure in section.figures)),
     )
 
 

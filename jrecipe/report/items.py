@@ -10,6 +10,7 @@ STAGES = {
     "E": "Tune",
     "F": "Squeeze out the juice",
     "G": "Silent failures",
+    "J": "Fine-tuning and deployment",
 }
 
 NAMES = {
