@@ -54,7 +54,7 @@ _NO_TIME = (
 )
 _SAVED = "Ensemble and student are in folders of these names, as runs of their own."
 # Shares of the time that is left when a stage begins.
-_SHARES = {"overfit": 0.2, "regularise": 0.3, "tune": 0.3}
+_SHARES = {"overfit": 0.2, "regularise": 0.3, "tune": 0.4}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,8 @@ JUDGED = 10  # runs in which a search ends: what was before and the best, over f
 _FIRST = 0.5  # of the time that is left, for the stages up to the search and for the final run
 _SHORTEST = (20, 100)  # updates of a rung and of the final run, however short the time is
 _COMPILED = 4  # programs that are compiled on the way
+_TIMED = (10, 200)  # updates by which time is measured
+_SLOW = 3.0  # seconds that the fewer of them may take, or the more are not made
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,12 +115,24 @@ def pace_of(task: Task, deadline: Deadline | None = None) -> Pace:
     if deadline is None or deadline.minutes is None:
         work = CPU_WORK if jax.default_backend() == "cpu" else DEVICE_WORK
         return Pace(cost=update_flops(task), work=work)
-    some = 30
-    seen = fit(task, some, eval_every=some, progress=False)
-    compiling = min(seen.compile_seconds, seen.seconds)
-    cost = max(seen.seconds - compiling, 1e-6) / some
+    cost, compiling = _timed(task)
     work = max(_FIRST * deadline.left - _COMPILED * compiling, 0.0)
     return Pace(cost=cost, work=work, compiling=compiling)
+
+
+def _timed(task: Task) -> tuple[float, float]:
+    """Returns the seconds that an update takes, and those of compiling."""
+
+    def run(steps: int) -> tuple[float, float]:
+        seen = fit(task, steps, eval_every=steps, progress=False)
+        return seen.seconds - seen.compile_seconds, seen.compile_seconds
+
+    few, many = _TIMED
+    first, compiling = run(few)
+    if first > _SLOW:  # what comes with any run counts little
+        return first / few, compiling
+    second, _ = run(many)
+    return max(second - first, 1e-6) / (many - few), compiling
 
 
 def effort_of(task: Task, deadline: Deadline | None = None) -> Effort:
