@@ -36,6 +36,7 @@ def test_a_home_that_cannot_be_written_changes_nothing(tmp_path):
     assert environment == {"XDG_CACHE_HOME": str(file)}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_second_command_finds_what_the_first_compiled_and_learns_the_same(tmp_path):
     table = write_classes(tmp_path / "t.csv")

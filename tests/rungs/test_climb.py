@@ -54,6 +54,7 @@ def test_what_helps_is_kept_and_what_harms_is_not(climbed):
     assert last.over_base.gain == pytest.approx((last.scores.val_mean - below.val_mean).mean())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_scores_are_those_of_fit(climbed):
     for step in (climbed.steps[0], climbed.steps[2]):

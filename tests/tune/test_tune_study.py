@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
+from postgresql import postgresql
 
 from jrecipe import tune
 from jrecipe.tune.ledger import Watch, is_surplus, me, read_ledger
@@ -163,15 +165,29 @@ PROGRAM = textwrap.dedent(
 )
 
 
+@contextlib.contextmanager
+def storage_of(kind, folder):
+    if kind == "postgresql":
+        with postgresql() as url:
+            yield url
+    else:
+        yield str(folder / "s.journal") if kind == "file" else f"sqlite:///{folder}/s.db"
+
+
 @pytest.mark.slow
-@pytest.mark.thin(2)
-@pytest.mark.parametrize("kind", ["file", "sqlite"])
+@pytest.mark.parametrize(
+    "kind", ["file", pytest.param("sqlite", marks=pytest.mark.exhaustive), "postgresql"]
+)
 def test_a_worker_that_is_killed_loses_no_trial_and_doubles_none(kind, tmp_path):
+    with storage_of(kind, tmp_path) as storage:
+        killed(storage, tmp_path)
+
+
+def killed(storage, tmp_path):
     for name in ("begun", "ended"):
         (tmp_path / name).mkdir()
     file = tmp_path / "program.py"
     file.write_text(PROGRAM)
-    storage = str(tmp_path / "s.journal") if kind == "file" else f"sqlite:///{tmp_path}/s.db"
     run = subprocess.Popen(
         [sys.executable, str(file), storage],
         stdout=subprocess.PIPE,
