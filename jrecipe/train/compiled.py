@@ -39,9 +39,12 @@ def scans_well(step: Callable[..., Any], *args: PyTree) -> bool:
       step: a function to trace, not run.
       *args: arguments, or their shapes.
     """
-    if jax.default_backend() != "cpu":
-        return True
-    return not contains_primitive(jax.make_jaxpr(step)(*args).jaxpr, "conv_general_dilated")
+    return jax.default_backend() != "cpu" or loops_well(jax.make_jaxpr(step)(*args).jaxpr)
+
+
+def loops_well(jaxpr: Any) -> bool:
+    """Tells the same of what has been traced, alone or within a loop."""
+    return jax.default_backend() != "cpu" or not contains_primitive(jaxpr, "conv_general_dilated")
 
 
 def _jitted(run: Callable[..., Any], axis: int) -> Callable[..., Any]:

@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jrecipe import losses
 from jrecipe.data.order import batch_rows
 from jrecipe.task import Task
-from jrecipe.train.compiled import scans_well
+from jrecipe.train.compiled import loops_well
 from jrecipe.train.quick_on_cpu import quick_on_cpu
 from jrecipe.train.reference import example_inputs, optimizer_of, update_of
 from jrecipe.train.seeds import padded_batches, require_arms
@@ -130,12 +130,13 @@ class Members:
             found = jax.lax.map(lambda batch: each(states, knobs, batch), val)
             return states, jnp.swapaxes(found, 0, 1)
 
-        self._alone = alone
         self._step = jax.jit(quick_on_cpu(alone), donate_argnums=0)
         self._sums = jax.jit(sums)
         self._together: bool | None = None
-        self._start = jax.jit(self._shared(jax.vmap(start), 2, 0))
-        self._stretch = jax.jit(self._shared(stretch, 3, 2), donate_argnums=0)
+        self._start = jax.jit(self._shared(jax.vmap(start), 2, 0), compiler_options=_effort(0))
+        self._stretch = jax.jit(
+            self._shared(stretch, 3, 2), donate_argnums=0, compiler_options=_effort(2)
+        )
         self._survive = jax.jit(_survivors, static_argnums=2, out_shardings=self._cut)
 
     def _shared(self, run: Callable[..., Any], members: int, others: int) -> Callable[..., Any]:
@@ -183,16 +184,12 @@ class Members:
         """
         n, size = len(self.task.train), self.task.batch_size
         rows = np.stack([batch_rows(n, size, int(seed), step, count) for seed in now.seeds])
-        if self._together is None:
-            one = jax.eval_shape(lambda: _member(now.states, 0))
-            knobs = jax.eval_shape(lambda: _member(now.knobs, 0))
-            self._together = scans_well(self._alone, one, rows[0, 0], knobs, self._data)
+        shared = jax.device_put(rows, self._cut)
+        arguments = (now.states, shared, now.knobs, self._data, self._val)
+        if self._together is None:  # what is traced is not traced again when it is called
+            self._together = loops_well(self._stretch.trace(*arguments).jaxpr.jaxpr)
         if self._together:
-            states, found = jax.block_until_ready(
-                self._stretch(
-                    now.states, jax.device_put(rows, self._cut), now.knobs, self._data, self._val
-                )
-            )
+            states, found = jax.block_until_ready(self._stretch(*arguments))
         else:
             states, found = self._in_turn(now, rows)
         total = np.asarray(found, np.float64).sum(axis=1)  # [k, 2, 2]
@@ -249,6 +246,17 @@ class Generation:
     knobs: dict[str, Array]
     ids: np.ndarray
     seeds: np.ndarray
+
+
+def _effort(level: int) -> dict[str, Any] | None:
+    """Returns options by which XLA takes less time for a CPU's program.
+
+    What draws weights runs once, and its random bits take long to optimise: 0. At 2 instead of 3 a
+    stretch compiles in two thirds of the time and runs as fast; at 1 and 0 it does not.
+    """
+    if jax.default_backend() != "cpu":
+        return None
+    return {"xla_backend_optimization_level": level}
 
 
 def _member(tree: PyTree, place: int) -> PyTree:
