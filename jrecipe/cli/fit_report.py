@@ -86,8 +86,8 @@ def _story(result: Fit, cooling: str) -> tuple[str, ...]:
             "The network learns its training examples by heart (D11): more data, augmentation or "
             "regularisation helps, and more updates do not. The best state is kept."
             if told[-1][1].rise
-            else "With a constant learning rate a network ends in the noise of its updates: let the "
-            "rate fall, or try a lower one."
+            else "With a constant learning rate a network ends in the noise of its updates: let "
+            "the rate fall, or try a lower one."
         )
     if cooling:
         story.append(f"Let the learning rate fall to 0 to end this run: {cooling}")

@@ -1,9 +1,9 @@
 """A cooldown: the learning rate falls to 0 over the last updates of a run, whenever they are.
 
 A run without an end has a constant rate, as a schedule in shares of the run has nothing to be a
-share of. What decay brings is fetched when somebody wants the result: a few more updates, over which
-whatever the optimiser does is multiplied by a factor that falls in a line. It is a function of the
-step and no part of the state, so any saved run can be cooled down.
+share of. What decay brings is fetched when somebody wants the result: a few more updates, over
+which whatever the optimiser does is multiplied by a factor that falls in a line. It is a function
+of the step and no part of the state, so any saved run can be cooled down.
 
 References:
   Hu et al., "MiniCPM", 2024, section 4 (warm-up, stable, decay).

@@ -109,7 +109,8 @@ def fit(
     Returns:
       A `Fit`. If Ctrl-C was pressed or SIGTERM came, it is `interrupted` and, with `out`, saved.
       If the loss became NaN, `problem` says where, and `state` is the last that was finite.
-      If `patience` or `minutes` ended it, `stopped` says so; `predict` and `evaluate` use the best state.
+      If `patience` or `minutes` ended it, `stopped` says so; `predict` and `evaluate` use the best
+      state.
 
     Raises:
       TaskError: if an argument or a value in the data cannot be used.
