@@ -12,6 +12,15 @@ from jrecipe.report import Report, Section
 from jrecipe.train import Clock, Fit
 from jrecipe.train.plateau import plateaus_in
 
+_BY_HEART = (
+    "The network learns its training examples by heart (D11): more data, augmentation or "
+    "regularisation helps, and more updates do not. The best state is kept."
+)
+_IN_NOISE = (
+    "With a constant learning rate a network ends in the noise of its updates: let the rate fall, "
+    "or try a lower one."
+)
+
 
 def report_of(
     dish: Dish, result: Fit, seed: int, clock: Clock, command: str, cooling: str = ""
@@ -81,14 +90,11 @@ def _story(result: Fit, cooling: str) -> tuple[str, ...]:
     """Tells how the run went: a sentence for each plateau, and what can be done about the last."""
     told = plateaus_in(result.history)
     story = [str(result), *(f"At step {step}: {plateau}." for step, plateau in told)]
-    if told and told[-1][1].waited:
-        story.append(
-            "The network learns its training examples by heart (D11): more data, augmentation or "
-            "regularisation helps, and more updates do not. The best state is kept."
-            if told[-1][1].rise
-            else "With a constant learning rate a network ends in the noise of its updates: let "
-            "the rate fall, or try a lower one."
-        )
+    flat = bool(told) and told[-1][1].waited > 0
+    if flat and told[-1][1].rise:
+        return (*story, _BY_HEART)
+    if flat:
+        story.append(_IN_NOISE)
     if cooling:
         story.append(f"Let the learning rate fall to 0 to end this run: {cooling}")
     return tuple(story)

@@ -166,7 +166,7 @@ def fit(
         on_nan=on_nan,
         average=average,
         folder=folder if first else None,
-        dense=UPDATES if cadence.endless else None,
+        dense=UPDATES if cadence.endless or cooldown else None,
         factor=cooling(steps, cooldown) if steps is not None and cooldown else None,
     )
     if cooldown:
