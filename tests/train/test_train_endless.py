@@ -195,6 +195,20 @@ def test_steps_may_outgrow_their_counter(at):
     np.testing.assert_allclose(rows["loss"], taken, rtol=1e-4)
 
 
+def test_what_counts_updates_by_itself_outgrows_its_counter_too():
+    tx = optax.chain(jr.regularize.gradient_noise(0.01), jr.train.ema(0.9))
+    params = {"w": jnp.ones(3)}
+    noise_state, average = tx.init(params)
+    last = jnp.int32(2**31 - 1)
+    state = (noise_state._replace(count=last), average._replace(count=last))
+    for _ in range(3):
+        updates, state = tx.update(params, state, params)
+        assert np.isfinite(updates["w"]).all()
+        np.testing.assert_allclose(updates["w"], 1.0, atol=1e-2)  # the noise has faded
+    assert int(state[1].count) == 2**31 - 1
+    assert np.isfinite(jr.train.averaged(state, params)["w"]).all()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
