@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from jrecipe.cli import options
+from jrecipe.cli import fit_options, options
 from jrecipe.cli.command_line import command_for, command_of
 from jrecipe.cli.planned import dish_for
-from jrecipe.cli.printing import code_of, print_place, print_report, warnings_as_lines
+from jrecipe.cli.printing import code_of, print_place, warnings_as_lines
 from jrecipe.cli.progress import saying
 from jrecipe.cli.run_folder import choose_folder, claimed
 from jrecipe.cli.stop import INTERRUPTED, TERMINATED, StopError, os_stop
@@ -21,10 +21,11 @@ from jrecipe.types import TaskError
 
 if TYPE_CHECKING:
     from jrecipe.recipe.dish import Dish
-    from jrecipe.report import Report
     from jrecipe.task import Task
-    from jrecipe.train import Clock, Fit
+    from jrecipe.train import Fit
 
+_STEPS = 2_000  # updates, where nothing else is said
+_COOLDOWN = 100  # updates of one that is proposed, at least
 _TRIED = 8  # virtual devices of a CPU with --devices auto
 
 
@@ -33,97 +34,19 @@ _TRIED = 8  # virtual devices of a CPU with --devices auto
         "jrecipe fit digits --steps 500 --network mlp",
         "jrecipe fit my_task.py:task --out runs/first",
         "jrecipe fit my_task.py:task --out runs/first --resume --steps 4000",
+        "jrecipe fit my_task.py:task --out runs/long --forever",
+        "jrecipe fit my_task.py:task --out runs/long --resume --cooldown 1000",
     )
 )
-@options.together(
-    options.target,
-    click.option(
-        "--steps",
-        type=click.IntRange(1),
-        default=2_000,
-        show_default=True,
-        help="Updates in all, those before a --resume counted.",
-    ),
-    options.out,
-    options.resume,
-    options.network,
-    options.width,
-    options.learning_rate,
-    options.batch_size,
-    click.option(
-        "--accumulate",
-        type=click.IntRange(1),
-        default=1,
-        show_default=True,
-        help="Pass each batch through the network in so many parts, to save memory.",
-    ),
-    click.option(
-        "--devices",
-        type=options.COUNT_OR_AUTO,
-        default=1,
-        show_default=True,
-        metavar="N|auto",
-        help="Share each batch between so many devices, or as many as are fastest in a short "
-        "measurement; on a CPU they are virtual ones.",
-    ),
-    click.option(
-        "--parallel",
-        type=click.Choice(["jit", "pmap"]),
-        default="jit",
-        show_default=True,
-        help="How devices share a batch: as one program on a mesh, or each with its own noise.",
-    ),
-    click.option(
-        "--join",
-        is_flag=True,
-        help="Train together with other processes (`jrecipe launch`, SLURM, a TPU pod); needs "
-        "--out, in a folder that all of them see.",
-    ),
-    click.option(
-        "--precision",
-        type=click.Choice(["float32", "bfloat16"]),
-        default="float32",
-        show_default=True,
-        help="What the network computes in; its weights are float32 in any case.",
-    ),
-    click.option(
-        "--keep-memory",
-        is_flag=True,
-        help="Keep freed memory in the process: faster on a CPU with Linux, for more memory.",
-    ),
-    click.option(
-        "--save-every",
-        type=click.IntRange(1),
-        help="Updates between two checkpoints; default a tenth of the run.",
-    ),
-    click.option(
-        "--patience",
-        type=click.IntRange(1),
-        help="Stop after so many evaluations, ten in a run, in which the validation loss did not "
-        "fall.",
-    ),
-    click.option(
-        "--on-nan",
-        type=click.Choice(["stop", "skip"]),
-        default="stop",
-        show_default=True,
-        help="What to do before an update that is not finite.",
-    ),
-    click.option(
-        "--monitor", is_flag=True, help="Look at updates and predictions, and judge the run."
-    ),
-    options.seed,
-    options.column,
-    options.data_dir,
-    options.as_json,
-    options.quiet,
-    options.with_traceback,
-    click.pass_obj,
-)
+@fit_options.every_option
+@click.pass_obj
 def fit(
     arguments: tuple[str, ...],
     target: str,
-    steps: int,
+    steps: int | None,
+    forever: bool,
+    minutes: float | None,
+    cooldown: int | None,
     out: str | None,
     resume: bool,
     network: str | None,
@@ -151,9 +74,10 @@ def fit(
     TARGET is as in `jrecipe check`. Writes checkpoints, history.jsonl, report.html, report.json and
     run.json into the run's folder.
     """
+    _require_one_end(steps, forever, cooldown)
     _virtual_devices(devices)
     writes = _joined(out) if join else True
-    folder = choose_folder("", out, resume) if out is not None and writes else None
+    folder = None if out is None else choose_folder("", out, resume) if writes else Path(out)
     with saying(quiet or not writes) as say:
         from jrecipe import train
         from jrecipe.cli.answered import add_answers
@@ -163,6 +87,12 @@ def fit(
             say("--keep-memory changes nothing here: it needs glibc, as on most Linux")
         say.briefly(f"Load {target}")
         loaded = load_target(target, seed=seed, column=column, data_dir=data_dir)
+        folder = choose_folder(loaded.name, out, resume) if folder is None else folder
+        done = _updates_in(folder) if resume else 0
+        if steps is None and resume and cooldown is not None:
+            steps = done + cooldown
+        elif steps is None and (cooldown is not None or not (forever or minutes)):
+            steps = _STEPS
         chosen = {
             "network": network,
             "width": width,
@@ -182,14 +112,18 @@ def fit(
             "save_every": save_every,
             "patience": patience,
             "on_nan": on_nan,
+            "minutes": minutes,
+            "cooldown": cooldown or 0,
         }
         if not writes:
-            result = train.fit(task, out=out, progress=False, **how)
+            result = train.fit(task, out=folder, progress=False, **how)
             return _code_of_signal(result) if result.interrupted else 0
-        folder = choose_folder(loaded.name, out, resume) if folder is None else folder
         chosen |= {"target": column, "precision": precision}
         record = _record(arguments, loaded, dish, folder, seed, chosen)
-        _enough(folder, steps, resume)
+        _require_more(steps, done, folder)
+        # A cooldown that is interrupted goes on to the end that it began with.
+        ending = () if cooldown is None else ("--steps", str(steps), "--cooldown", str(cooldown))
+        again = command_for(arguments, folder, resume=True, ending=ending)
         with (
             claimed(folder, record, resume=resume),
             user_code(loaded),
@@ -197,7 +131,8 @@ def fit(
             warnings_as_lines(),
             train.Clock() as clock,
         ):
-            say.briefly(f"Train {dish.task.name}: {steps} updates")
+            until = "without an end" if steps is None else f"{steps} updates"
+            say.briefly(f"Train {dish.task.name}: {until}")
             try:
                 result = train.fit(
                     task,
@@ -206,26 +141,28 @@ def fit(
                     **how,
                 )
             except KeyboardInterrupt:
-                again = command_for(arguments, folder, resume=True)
                 raise StopError(
                     f"this part of the training is lost; go on with: {again}", INTERRUPTED
                 ) from None
             except OSError as error:
-                again = command_for(arguments, folder, resume=True)
                 raise StopError(f"{os_stop(error).message} Then run: {again}") from error
-    report = _report(dish, result, seed, clock, command_of(arguments))
+    from jrecipe.cli.fit_report import print_result, report_of
+
+    cooling = "" if steps is not None else _cooling_command(arguments, folder, result)
+    report = report_of(dish, result, seed, clock, command_of(arguments), cooling)
     if monitor and not result.problem:
         from jrecipe.recipe import check_fit
 
         checked = check_fit(result)
-        report = dataclasses.replace(report, findings=checked.findings, sections=checked.sections)
-    _print(report, result, as_json=as_json, quiet=quiet)
+        sections = (*report.sections, *checked.sections[1:])  # its first is the training too
+        report = dataclasses.replace(report, findings=checked.findings, sections=sections)
+    print_result(report, result, as_json=as_json, quiet=quiet)
     record |= {"status": "interrupted" if result.interrupted else "done", "steps": result.steps}
     saved = result.out is not None and not result.unsaved
     save_run(folder, arguments, report=report, record=record, fit=None if saved else result)
     if result.interrupted:
-        again = command_for(arguments, folder, resume=True)
-        said = f"saved after {result.steps} of {steps} updates; go on with: {again}"
+        whole = "" if steps is None else f" of {steps}"
+        said = f"saved after {result.steps}{whole} updates; go on with: {again}"
         raise StopError(said, _code_of_signal(result))
     if not result.problem:
         add_answers(folder, arguments, report, result, loaded)
@@ -301,65 +238,42 @@ def _record(
     }
 
 
-def _enough(folder: Path, steps: int, resume: bool) -> None:
+def _require_one_end(steps: int | None, forever: bool, cooldown: int | None) -> None:
+    """Refuses options that contradict one another, before anything is loaded."""
+    if forever and steps is not None:
+        raise TaskError(f"--forever has no end, but --steps is {steps}; leave one of them out.")
+    if forever and cooldown is not None:
+        raise TaskError(
+            f"--cooldown {cooldown} is the end of a run, and --forever has none; press Ctrl-C when "
+            f"it is time, then: --resume --cooldown {cooldown}."
+        )
+    if steps is not None and cooldown is not None and cooldown > steps:
+        raise TaskError(
+            f"--cooldown {cooldown} is longer than the run, whose --steps are {steps}; give at "
+            "most as many."
+        )
+
+
+def _updates_in(folder: Path) -> int:
+    """Returns how many updates the run in a folder has saved."""
     from jrecipe.train import checkpoint_steps
 
-    done = checkpoint_steps(folder / "checkpoints") if resume else []
-    if done and done[-1] > steps:
+    return max(checkpoint_steps(folder / "checkpoints"), default=0)
+
+
+def _require_more(steps: int | None, done: int, folder: Path) -> None:
+    if steps is not None and done > steps:
         raise TaskError(
-            f"--steps is {steps}, but the run in {folder} has {done[-1]} updates already; give "
-            "more, or name another folder."
+            f"--steps is {steps}, but the run in {folder} has {done} updates already; give more, "
+            "or name another folder."
         )
 
 
-def _report(dish: Dish, result: Fit, seed: int, clock: Clock, command: str) -> Report:
-    from jrecipe.checks import Finding, Suspect, Verdict
-    from jrecipe.recipe.checked import facts
-    from jrecipe.report import Report, Section
+def _cooling_command(arguments: tuple[str, ...], folder: Path, result: Fit) -> str:
+    """Returns the command that lets the rate of a run without an end fall, "" if it cannot."""
+    from jrecipe.train.cooldown import coolable
 
-    findings = []
-    if result.problem:
-        findings.append(
-            Finding(
-                item="C2",
-                check="finite-loss",
-                verdict=Verdict.FAILED,
-                evidence={"step": result.steps},
-                finding=f"Training stopped: {result.problem}.",
-                remedy="Use a lower --learning-rate, or see what `jrecipe check` finds.",
-                suspects=(
-                    Suspect(
-                        cause="not-finite",
-                        component="optimizer",
-                        why="the loss was finite at first",
-                    ),
-                ),
-            )
-        )
-    known = facts(dish.task, seed, clock, command) | {
-        "network": dish.size,
-        "steps": result.steps,
-        "best step": result.best_step,
-    }
-    for name in ("val_loss", "val_metric"):
-        if len(values := result.history[name]):
-            known[f"best {name}"] = float(
-                values[result.history.steps(name) == result.best_step][-1]
-            )
-    return Report(
-        task=dish.task.name,
-        findings=tuple(findings),
-        sections=(Section(title="Training", text=(str(result),), figures=(result.curves(),)),),
-        facts=known,
-    )
-
-
-def _print(report: Report, result: Fit, *, as_json: bool, quiet: bool) -> None:
-    if as_json or report.findings:
-        print_report(report, as_json=as_json, quiet=quiet)
-        return
-    click.echo(str(result))
-    metric = report.facts.get("best val_metric")
-    if metric is not None:
-        name = getattr(result.task.metric, "__name__", "metric")
-        click.echo(f"{name} {metric:.4g} on {len(result.task.val)} validation examples")
+    updates = max(_COOLDOWN, result.steps // 10)
+    if result.problem or not coolable(result.task, result.state):
+        return ""
+    return command_for(arguments, folder, resume=True, ending=("--cooldown", str(updates)))

@@ -53,7 +53,8 @@ def gradient_noise(eta: float, gamma: float = 0.55, seed: int = 0) -> optax.Grad
     ) -> tuple[PyTree, NoiseState]:
         del params
         key = jax.random.fold_in(jax.random.key(seed), state.count)
-        size = jnp.sqrt(eta / (1.0 + state.count) ** gamma)
+        # As uint32, for a run of weeks outgrows an int32, and no root is drawn of what is below 0.
+        size = jnp.sqrt(eta / (1.0 + state.count.astype(jnp.uint32)) ** gamma)
         leaves, structure = jax.tree.flatten(updates)
         noisy = [
             (grad + size * jax.random.normal(jax.random.fold_in(key, i), grad.shape)).astype(

@@ -97,7 +97,7 @@ def _averaging(factors: Any) -> optax.GradientTransformation:
             raise TaskError(
                 "An average of weights needs them: call tx.update(grads, state, params)."
             )
-        count = state.count + 1
+        count = optax.safe_increment(state.count)  # a run of weeks may outgrow an int32
         old, new = factors(count)
         moved = optax.apply_updates(params, updates)
         average = jax.tree.map(

@@ -31,14 +31,21 @@ def longest_chunk(task: Task) -> int:
     return max(1, min(LONGEST, _ROWS // task.batch_size))
 
 
-def own_chunk(task: Task, state: Any, seed: int, layout: Layout, accumulate: int) -> Chunk:
+def own_chunk(
+    task: Task,
+    state: Any,
+    seed: int,
+    layout: Layout,
+    accumulate: int,
+    factor: Callable[[Array], Array] | None = None,
+) -> Chunk:
     """Builds the chunk of the reference trainer: compiled, data on the device if it fits.
 
     A chunk makes up to `longest_chunk(task)` updates; its length compiles nothing anew. Data that
     is not in memory is read ahead while the device computes; where its rows have several lengths,
-    one program is compiled for each of them.
+    one program is compiled for each of them. `factor` is that of `make_update`.
     """
-    update = update_of(task, accumulate, layout.axis_name)
+    update = update_of(task, accumulate, layout.axis_name, factor)
     size = task.batch_size
 
     def on_batch(state: Any, batch: Batch) -> tuple[Any, dict[str, Array]]:
@@ -126,7 +133,7 @@ def foreign_chunk(task: Task, seed: int) -> Chunk:
         for i, row in enumerate(rows(step, count)):
             inputs, targets = jax.tree.map(jnp.asarray, task.train.take(row))
             batch = Batch(inputs, targets, jnp.ones(len(row), jnp.float32))
-            state, metrics = trainer.step(state, batch, jax.random.fold_in(key, step + i))
+            state, metrics = trainer.step(state, batch, jax.random.fold_in(key, (step + i) % 2**32))
             numbers.append(scalars(metrics))
         names = set.intersection(*(set(row) for row in numbers))
         return state, {k: np.array([row[k] for row in numbers]) for k in sorted(names)}

@@ -6,11 +6,33 @@ stopped, and nothing has to be saved for it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from jrecipe.train.history import History
+
+
+class Falling:
+    """Follows validation losses, one after the other.
+
+    Attributes:
+      lowest: the last loss that counted as a fall; infinite before the first.
+      waited: evaluations since then.
+    """
+
+    def __init__(self) -> None:
+        self.lowest, self.waited = math.inf, -1
+
+    def add(self, loss: float, min_delta: float = 0.0) -> bool:
+        """Takes the next loss and returns whether it has fallen; see `waited`."""
+        fell = math.isfinite(loss) and (
+            loss < self.lowest - min_delta or not math.isfinite(self.lowest)
+        )
+        self.lowest = float(loss) if fell else self.lowest
+        self.waited = 0 if fell or self.waited < 0 else self.waited + 1
+        return fell
 
 
 def waited(losses: Sequence[float] | np.ndarray, min_delta: float = 0.0) -> int:
@@ -25,11 +47,10 @@ def waited(losses: Sequence[float] | np.ndarray, min_delta: float = 0.0) -> int:
       >>> waited([2.0, 1.0, 1.5, 1.2]), waited([2.0, 1.0, 0.99], min_delta=0.1)
       (2, 1)
     """
-    last, lowest = 0, np.inf
-    for i, loss in enumerate(losses):
-        if np.isfinite(loss) and loss < lowest - (min_delta if np.isfinite(lowest) else 0.0):
-            last, lowest = i, float(loss)
-    return max(len(losses) - 1 - last, 0)
+    falling = Falling()
+    for loss in losses:
+        falling.add(loss, min_delta)
+    return max(falling.waited, 0)
 
 
 def out_of_patience(

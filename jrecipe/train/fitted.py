@@ -36,7 +36,7 @@ class Fit:
       interrupted: whether Ctrl-C or SIGTERM ended it early.
       signal: "SIGINT" or "SIGTERM" if so, "" otherwise.
       problem: why it could not go on, empty if it could.
-      stopped: why `patience` ended it early, empty if it did not (D11).
+      stopped: why `patience` (D11) or `minutes` ended it, empty if they did not.
       unsaved: why the last checkpoint could not be written, empty if it was or was not asked for.
       monitor: what was seen on the way, None if it was not asked for.
       out: folder with the checkpoints, None if they were not saved.
@@ -111,7 +111,7 @@ class Fit:
         best = ""
         if np.isfinite(val).any():
             best = f", best validation loss {np.nanmin(val):.4g} at step {self.best_step}"
-        early = f"stopped early, {self.stopped}" if self.stopped else ""
+        early = f"stopped, as {self.stopped}" if self.stopped else ""
         more = f" ({self.problem or early})" if self.problem or early else ""
         laid = f" on {self.devices} devices" if self.devices > 1 else ""
         return f"{self.task.name}: {self.steps} steps in {self.seconds:.1f} s{laid}{best}{more}"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jrecipe.train.thinning import stride
+
 
 @dataclasses.dataclass
 class History:
@@ -27,12 +29,16 @@ class History:
         named = {k: float(v) for k, v in numbers.items() if k != "step"}
         self.rows.append({"step": int(step), **named})
 
-    def extend(self, step: int, numbers: Mapping[str, np.ndarray]) -> None:
+    def extend(
+        self, step: int, numbers: Mapping[str, np.ndarray], dense: int | None = None
+    ) -> None:
         """Appends a row for each of the updates after `step`.
 
         Args:
           step: updates applied before.
           numbers: by name, float[k] of `k` updates; without a name no row is added.
+          dense: keep all of the first so many updates of the run, and ever fewer of those that
+            follow, see `jrecipe.train.thinning.stride`; None keeps all.
 
         Raises:
           ValueError: if the columns differ in length.
@@ -43,8 +49,9 @@ class History:
             return
         names = ("step", *named)
         steps = range(step + 1, step + 1 + len(columns[0]))
-        rows = zip(steps, *columns, strict=True)
-        self.rows.extend(dict(zip(names, row, strict=True)) for row in rows)
+        for at, *row in zip(steps, *columns, strict=True):
+            if dense is None or at % stride(at, dense) == 0:
+                self.rows.append(dict(zip(names, (at, *row), strict=True)))
 
     def names(self) -> list[str]:
         """Returns the names that occur, in order of appearance."""

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 import jax
-import numpy as np
 
 from jrecipe.task import Task, validate_values
+from jrecipe.train.cadence import UPDATES, Cadence, require_count
 from jrecipe.train.checkpoint import checkpoint_steps, unstorable
 from jrecipe.train.chunks import longest_chunk
 from jrecipe.train.clock import Clock
+from jrecipe.train.cooldown import cooling, require_coolable
 from jrecipe.train.early_stopping import out_of_patience
 from jrecipe.train.fitted import Fit
 from jrecipe.train.interrupt import on_interrupt
@@ -24,7 +25,8 @@ from jrecipe.train.layout_choice import measured_devices
 from jrecipe.train.loggers import Logger, Loggers
 from jrecipe.train.monitor import Monitor
 from jrecipe.train.pace import Pace
-from jrecipe.train.processes import agreed, first_before_others, first_process
+from jrecipe.train.plateau import Plateaus
+from jrecipe.train.processes import TIME, agreed, first_before_others, first_process
 from jrecipe.train.progress import progress_bar
 from jrecipe.train.running import OnNaN, Running
 from jrecipe.train.saver import STATES, Saver, load_newest
@@ -34,7 +36,7 @@ from jrecipe.unfreezing import Unfreezing
 
 def fit(
     task: Task,
-    steps: int = 2_000,
+    steps: int | None = 2_000,
     *,
     seed: int = 0,
     eval_every: int | None = None,
@@ -52,6 +54,8 @@ def fit(
     average: bool = False,
     patience: int | None = None,
     min_delta: float = 0.0,
+    minutes: float | None = None,
+    cooldown: int = 0,
     loggers: Sequence[Logger] = (),
 ) -> Fit:
     """Trains a task.
@@ -62,13 +66,16 @@ def fit(
 
     Args:
       task: what to train.
-      steps: updates in all, >= 1, counting those before a resume.
+      steps: updates in all, >= 1, counting those before a resume. None trains on without an end,
+        until Ctrl-C, SIGTERM, `minutes` or `patience`. The history and the evaluations of such a
+        run thin out as it grows longer, and it tells plateaus of the validation loss.
       seed: decides weights, order and draws.
       eval_every: evaluate on the whole validation split each so many updates; default about 10
-        times in the run.
+        times in the run or, without an end, once per epoch and not before 200 updates.
       out: folder for checkpoints and `history.jsonl`; None keeps everything in memory.
       resume: go on from the newest checkpoint in `out`.
-      progress: show a bar; None shows it on a terminal only.
+      progress: show a bar; None shows it on a terminal only, and elsewhere no more than lines that
+        tell plateaus.
       monitor: look at updates, gradients and predictions every 100 updates; `jr.check_fit` judges
         what was seen. It changes nothing in the run.
       accumulate: pass each batch through the network in so many parts, which needs the memory of
@@ -81,7 +88,8 @@ def fit(
         measurement finds fastest, see `measured_devices`.
       shard_params: cut parameters and optimiser state between the devices too, where a copy on each
         would not fit.
-      save_every: with `out`, save each so many updates, in the background; default `eval_every`.
+      save_every: with `out`, save each so many updates, in the background; default `eval_every`
+        or, without an end, about each minute.
       keep: newest checkpoints to keep, >= 1; two, so that one is left if the other is damaged.
       on_nan: when a loss or gradient is not finite, "stop" before that update, or "skip" it, up to
         100 times in a run. Stopping says what is not finite first, and with `out` keeps the batch
@@ -91,33 +99,39 @@ def fit(
       patience: stop early after so many evaluations in which the validation loss did not fall;
         None never does (D11). The best state is kept in any case, see `Fit.best`.
       min_delta: with `patience`, a loss has fallen only if it is lower by more than this.
+      minutes: end after so long, > 0, compilation counted but no time before a resume; whatever
+        comes first.
+      cooldown: so many updates at the end of `steps` over which the learning rate falls in a line
+        to 0; see `jrecipe.train.cooldown`.
       loggers: functions `(step, numbers) -> None` that are told each row of the history, by a
         thread; see `jr.train.loggers`.
 
     Returns:
       A `Fit`. If Ctrl-C was pressed or SIGTERM came, it is `interrupted` and, with `out`, saved.
       If the loss became NaN, `problem` says where, and `state` is the last that was finite.
-      If `patience` ended it, `stopped` says so; `predict` and `evaluate` use the best state.
+      If `patience` or `minutes` ended it, `stopped` says so; `predict` and `evaluate` use the best
+      state.
 
     Raises:
       TaskError: if an argument or a value in the data cannot be used.
       OSError: if `out` cannot be made; a checkpoint that cannot be written is a warning, and
         `Fit.unsaved` if it was the last.
     """
-    _require_count("steps", steps)
     if on_nan not in ("stop", "skip"):
         raise TaskError(f"fit got on_nan={on_nan!r}; there are 'stop' and 'skip'.")
-    eval_every = max(1, math.ceil(steps / 10)) if eval_every is None else eval_every
-    _require_count("eval_every", eval_every)
     if resume and out is None:
         raise TaskError("fit got resume=True without `out`; name the folder of the run to resume.")
-    save_every = eval_every if save_every is None else save_every
-    for name, count in (("accumulate", accumulate), ("save_every", save_every), ("keep", keep)):
-        _require_count(name, count)
+    steady = jax.process_count() > 1
+    cadence = Cadence(task, steps, eval_every, save_every, cooldown, steady)
+    eval_every = cadence.eval_every
+    for name, count in (("accumulate", accumulate), ("keep", keep)):
+        require_count(name, count)
     if patience is not None:
-        _require_count("patience", patience)
+        require_count("patience", patience)
     if isinstance(min_delta, bool) or not 0 <= min_delta < math.inf:
         raise TaskError(f"fit needs a finite min_delta >= 0, got {min_delta!r}; try 0.0.")
+    if minutes is not None and (isinstance(minutes, bool) or not 0 < minutes < math.inf):
+        raise TaskError(f"fit needs minutes as a number > 0, got {minutes!r}; None sets no limit.")
     if devices == "auto" and task.trainer is None and jax.process_count() == 1:
         devices = measured_devices(task, accumulate, parallel)
     layout = make_layout(parallel, devices, shard_params, task.batch_size)
@@ -152,7 +166,11 @@ def fit(
         on_nan=on_nan,
         average=average,
         folder=folder if first else None,
+        dense=UPDATES if cadence.endless or cooldown else None,
+        factor=cooling(steps, cooldown) if steps is not None and cooldown else None,
     )
+    if cooldown:
+        require_coolable(task, run.state, steps, cooldown)
     if folder is not None:
         _open_folder(folder, run, resume)
     unsaved, known = "", len(run.history.rows)
@@ -160,41 +178,48 @@ def fit(
     with (
         Clock() as clock,
         on_interrupt() as interrupted,
-        progress_bar(task.name, steps, progress if first else False) as advance,
+        progress_bar(task.name, steps, progress if first else False) as shows,
         Saver(folder, keep) if folder is not None and first else contextlib.nullcontext() as saver,
         Loggers(loggers if first else ()) as told,
     ):
         run.begin()
         if watch is not None:
             run.history.add(run.step, watch.begin(run.step, run.state))
+        plateaus = Plateaus(run.history, eval_every) if cadence.endless else None
         told.add(run.history.rows[known:])
         longest = longest_chunk(task) if watch is None else min(watch.every, longest_chunk(task))
-        pace = Pace(longest, steady=layout.processes > 1)
-        signal = agreed(interrupted())
+        pace = Pace(longest, steady=steady)
+        request = agreed(interrupted())
         stopped = out_of_patience(run.history, patience, min_delta, eval_every)
-        while run.step < steps and not signal and not run.problem and not stopped:
+        while not (cadence.is_over(run.step) or request or run.problem or stopped):
             known, begun, started = len(run.history.rows), run.step, time.perf_counter()
-            due = min((run.step // eval_every + 1) * eval_every, steps)
-            save_due = (run.step // save_every + 1) * save_every
-            shown = run.advance(min(due - run.step, save_due - run.step, pace.count))
+            numbers = run.advance(min(cadence.room(run.step), pace.count))
             pace.took(run.step - begun, time.perf_counter() - started)
             if watch is not None and watch.due(run.step):
                 run.history.add(run.step, watch.look(run.step, run.state))
-            if run.step == due and not run.problem:
+            late = minutes is not None and clock.seconds >= 60 * minutes
+            request = agreed(interrupted() or (TIME if late else ""))
+            if not run.problem and (cadence.evaluates(run.step) or request == TIME):
                 row = run.evaluate()
                 stopped = out_of_patience(run.history, patience, min_delta, eval_every)
-                shown |= {name: row[name] for name in ("val_loss", "val_metric") if name in row}
-            if folder is not None and run.step == save_due < steps and not run.problem:
+                numbers |= {name: row[name] for name in ("val_loss", "val_metric") if name in row}
+                if plateaus is not None and (plateau := plateaus.add(row)):
+                    run.history.add(run.step, plateau.row())
+                    shows.say(str(plateau))
+            if folder is not None and not run.problem and cadence.saves(run.step):
                 state = layout.local(run.state)
                 if saver is not None:
                     saver.save(run.step, state, run.best_step, run.best, run.history)
             told.add(run.history.rows[known:])
-            advance(run.step, shown)
-            signal = agreed(interrupted())
+            shows.advance(run.step, numbers)
+            request = request or agreed(interrupted())
         state = layout.local(run.state)
         if saver is not None and not (run.problem and task.trainer is not None):
             unsaved = saver.finish(run.step, state, run.best_step, run.best, run.history)
-    ended = run.step >= steps or bool(run.problem or stopped)
+    if request == TIME:
+        stopped = stopped or f"its {minutes:g} minutes are over"
+    over = cadence.is_over(run.step)
+    ended = bool(over or run.problem or stopped)
     return Fit(
         task=task,
         seed=seed,
@@ -206,9 +231,9 @@ def fit(
         seconds=clock.seconds,
         compile_seconds=clock.compile_seconds,
         interrupted=not ended,
-        signal="" if ended else signal,
+        signal="" if ended else request,
         problem=run.problem,
-        stopped="" if run.problem or run.step >= steps else stopped,
+        stopped="" if run.problem or over else stopped,
         unsaved=unsaved,
         monitor=watch,
         out=folder,
@@ -239,8 +264,3 @@ def _open_folder(folder: Path, run: Running, resume: bool) -> None:
     saved = first_before_others(lambda: load_newest(folder, run.like))
     if saved is not None:
         run.resume(saved)
-
-
-def _require_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise TaskError(f"fit needs {name} as an integer >= 1, got {value!r}.")

@@ -104,7 +104,8 @@ class Monitor:
         """Whether enough updates, and enough time, have passed since the last look."""
         if self._begun is None:  # the updates so far compiled the step: they tell nothing of time
             self._begun = time.perf_counter()
-        if step - self.looks[-1].step < self.every:
+        # Every look is kept: a run of weeks is looked at about 700 times each time it doubles.
+        if step - self.looks[-1].step < max(self.every, step // 1_000):
             return False
         passed = time.perf_counter() - self._begun - self.seconds
         return self.seconds + self._cost <= max(SHARE * passed, LEAST)

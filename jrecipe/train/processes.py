@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 COORDINATOR = "JRECIPE_COORDINATOR"  # host:port of the first process
 COUNT, INDEX = "JRECIPE_PROCESSES", "JRECIPE_PROCESS"
-_SIGNALS = ("", "SIGINT", "SIGTERM")
+TIME = "TIME"  # that ran out
+_REQUESTS = ("", TIME, "SIGINT", "SIGTERM")
 
 
 def join_processes() -> None:
@@ -65,15 +66,15 @@ def first_before_others(read: Callable[[], T]) -> T:
     return found if first_process() else read()  # type: ignore[return-value]
 
 
-def agreed(signal: str) -> str:
-    """Returns a signal that any of the processes got, the same in all of them.
+def agreed(request: str) -> str:
+    """Returns a request to stop that any of the processes got, the same in all of them.
 
     Args:
-      signal: what this one got: "SIGINT", "SIGTERM" or "".
+      request: what this one got: "SIGINT", "SIGTERM", `TIME` or "".
     """
     if jax.process_count() == 1:
-        return signal
+        return request
     from jax.experimental import multihost_utils
 
-    seen: Any = multihost_utils.process_allgather(np.int32(_SIGNALS.index(signal)))
-    return _SIGNALS[int(np.max(seen))]
+    seen: Any = multihost_utils.process_allgather(np.int32(_REQUESTS.index(request)))
+    return _REQUESTS[int(np.max(seen))]

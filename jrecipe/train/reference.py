@@ -14,7 +14,7 @@ from jrecipe.train.frozen import freeze
 from jrecipe.train.phases import require_shrinking, state_at, task_at
 from jrecipe.train.state import TrainState, create_state
 from jrecipe.train.step import Update, make_loss_fn, make_update
-from jrecipe.types import Batch, Key, PyTree, TaskError
+from jrecipe.types import Array, Batch, Key, PyTree, TaskError
 from jrecipe.unfreezing import Unfreezing
 
 
@@ -23,19 +23,30 @@ def optimizer_of(task: Task) -> optax.GradientTransformation:
     return freeze(task.optimizer, tuple(task.frozen))
 
 
-def update_of(task: Task, accumulate: int = 1, axis_name: str | None = None) -> Update:
+def update_of(
+    task: Task,
+    accumulate: int = 1,
+    axis_name: str | None = None,
+    factor: Callable[[Array], Array] | None = None,
+) -> Update:
     """Returns the task's pure update `(state, batch, key) -> (state, metrics)`, not compiled.
 
     Args:
       task: with a model. Of one with `Unfreezing` it is the update of the first phase.
       accumulate: see `make_update`.
       axis_name: see `make_update`.
+      factor: see `make_update`.
     """
     _require_model(task)
     loss_fn = make_loss_fn(task.model, task.loss, task.augment)
     tx = optimizer_of(task)
     return make_update(
-        loss_fn, tx, accumulate=accumulate, axis_name=axis_name, frozen=tuple(task.frozen)
+        loss_fn,
+        tx,
+        accumulate=accumulate,
+        axis_name=axis_name,
+        frozen=tuple(task.frozen),
+        factor=factor,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from jrecipe.train.phases import room_in_phase, state_at, task_at
 from jrecipe.train.reference import trainer_of
 from jrecipe.train.saver import Saved
 from jrecipe.train.state import copy_state
-from jrecipe.types import PyTree
+from jrecipe.types import Array, PyTree
 
 OnNaN = Literal["stop", "skip"]
 MOST_SKIPPED = 100  # updates that are not finite, before a run is given up
@@ -39,6 +39,8 @@ class Running:
       on_nan: see `fit`.
       average: evaluate, and keep as best, the averaged weights.
       folder: for the batch of an update that is not finite; None keeps none.
+      dense: of how many updates the history has all rows, see `History.extend`; None for all.
+      factor: of the optimiser's updates, see `make_update`.
 
     Attributes:
       step: updates applied.
@@ -62,9 +64,12 @@ class Running:
         on_nan: OnNaN,
         average: bool,
         folder: Path | None,
+        dense: int | None = None,
+        factor: Callable[[Array], Array] | None = None,
     ) -> None:
         self._task, self._seed, self._layout, self._folder = task, seed, layout, folder
         self._accumulate, self._on_nan, self._skipped = accumulate, on_nan, 0
+        self._dense, self._factor = dense, factor
         trainer = trainer_of(task)
         self._predict = layout.predicting(trainer.predict)
         self.state = layout.place(trainer.init(jax.random.key(seed)))
@@ -99,7 +104,9 @@ class Running:
             self._chunk = foreign_chunk(task, seed)
         else:
             now = task_at(task, self.step)
-            self._chunk = own_chunk(now, self.state, seed, self._layout, self._accumulate)
+            self._chunk = own_chunk(
+                now, self.state, seed, self._layout, self._accumulate, self._factor
+            )
 
     def _enter_phase(self, before: int) -> None:
         """Brings the state into the phase that `step` is in, if the last chunk began in another."""
@@ -112,7 +119,7 @@ class Running:
         """Evaluates on the whole validation split, and keeps the state if it is the best.
 
         Returns:
-          the row that was added to the history.
+          the row that was added to the history, with its "step".
         """
         task, state = self._task, self._shown(self.state)
         result = evaluate(self._predict, state, task.val, task.loss, metric=task.metric)
@@ -123,7 +130,7 @@ class Running:
         if result.loss < self._best_loss or self.step == 0:
             self._best_loss = result.loss if math.isfinite(result.loss) else math.inf
             self.best_step, self.best = self.step, copy_state(self._layout.local(state))
-        return row
+        return self.history.rows[-1]
 
     def advance(self, count: int) -> dict[str, float]:
         """Makes `count` updates; fewer where a phase ends, or if one of them is not finite.
@@ -140,7 +147,8 @@ class Running:
         if bad is not None and before is not None:  # back to the last good state
             self.state = self._chunk(before, self.step, bad)[0] if bad else before
             count = bad + 1
-        self.history.extend(self.step, {name: row[:count] for name, row in rows.items()})
+        seen = {name: row[:count] for name, row in rows.items()}
+        self.history.extend(self.step, seen, self._dense)
         if bad is None:
             self.step += count
         elif before is not None and self._on_nan == "skip" and self._skipped < MOST_SKIPPED:

@@ -66,6 +66,7 @@ def make_update(
     axis_name: str | None = None,
     accumulate: int = 1,
     frozen: Sequence[str] = (),
+    factor: Callable[[Array], Array] | None = None,
 ) -> Update:
     """Builds `(state, batch, key) -> (state, metrics)`, where the caller gives the key of the step.
 
@@ -81,6 +82,8 @@ def make_update(
       frozen: patterns of paths that stay as they are. The loss is not differentiated by them, so
         that what stands below the lowest trained layer has no backward pass; wrap `tx` by
         `jr.train.freeze` with the same patterns, so that it keeps no state for them either (J2).
+      factor: `(updates applied, int32[]) -> float32[]`, by which the optimiser's updates are
+        multiplied, as its learning rate would be; see `jrecipe.train.cooldown`.
 
     Returns:
       A pure function. `metrics` holds float32[] "loss" (of the weights before the update) and
@@ -131,6 +134,9 @@ def make_update(
         before, put_back = split_frozen(state.params, frozen)
         _, with_zeros = split_frozen(jax.tree.map(jnp.zeros_like, state.params), frozen)
         updates, opt_state = tx.update(with_zeros(grads), state.opt_state, state.params)
+        if factor is not None:
+            by = factor(state.step)
+            updates = jax.tree.map(lambda x: x * by.astype(x.dtype), updates)
         moved = optax.apply_updates(before, split_frozen(updates, frozen)[0])
         state = dataclasses.replace(
             state,

@@ -97,7 +97,7 @@ def test_early_stopping_restores_the_best(seed):
     assert run.best_step > 0
     assert run.steps == run.best_step + 3 * 3 < 60  # not earlier, not later
     assert run.stopped.endswith(f"in 3 evaluations since step {run.best_step}")
-    assert "stopped early" in str(run)
+    assert "stopped, as the validation loss" in str(run)
     assert not run.interrupted
     assert not run.problem
     assert run.evaluate().loss == pytest.approx(values.min(), rel=1e-6)

@@ -82,14 +82,22 @@ def test_a_clock_counts_phases_that_overlap_once():
     assert clock.compile_seconds == 4.5
 
 
-def test_no_terminal_no_bar(capfd):
-    with progress_bar("run", 10) as advance:
-        advance(5, {"loss": 1.0})
+def test_no_terminal_no_bar_but_lines(capfd):
+    with progress_bar("run", 10) as shows:
+        shows.advance(5, {"loss": 1.0})
+        assert capfd.readouterr() == ("", "")
+        shows.say("it is flat")
+    assert capfd.readouterr() == ("", "run: it is flat\n")
+    with progress_bar("run", 10, show=False) as shows:
+        shows.say("it is flat")
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_bar_shows_title_and_numbers_and_takes_no_markup(capfd):
-    with progress_bar("[red]run[/red]", 10, show=True) as advance:
-        advance(10, {"loss": 1.23456})
-    out, _ = capfd.readouterr()
+@pytest.mark.parametrize("total", [10, None])
+def test_a_bar_shows_title_and_numbers_and_takes_no_markup(capfd, total):
+    with progress_bar("[red]run[/red]", total, show=True) as shows:
+        shows.advance(10, {"loss": 1.23456})
+        shows.say("it is [b]flat[/b]")
+    out, err = capfd.readouterr()
     assert out == ""  # standard output stays for results
+    assert "[red]run[/red]: it is [b]flat[/b]\n" in err
