@@ -80,6 +80,7 @@ def fit(
     folder = None if out is None else choose_folder("", out, resume) if writes else Path(out)
     with saying(quiet or not writes) as say:
         from jrecipe import train
+        from jrecipe.recipe.stages import can_be_saved
         from jrecipe.cli.answered import add_answers
         from jrecipe.cli.saving import no_storage_log, save_run
 
@@ -136,7 +137,7 @@ def fit(
             try:
                 result = train.fit(
                     task,
-                    out=folder if resume or _storable(task, seed) else None,
+                    out=folder if resume or can_be_saved(task, seed) else None,
                     progress=False if quiet else None,
                     **how,
                 )
@@ -203,15 +204,6 @@ def _in_precision(task: Task, precision: Literal["float32", "bfloat16"]) -> Task
 
 def _code_of_signal(result: Fit) -> int:
     return TERMINATED if result.signal == "SIGTERM" else INTERRUPTED
-
-
-def _storable(task: Task, seed: int) -> bool:
-    """Whether a checkpoint can hold the task's state; a trainer of the user's own may differ."""
-    import jax
-
-    from jrecipe.train import unstorable
-
-    return task.trainer is None or not unstorable(task.trainer.init(jax.random.key(seed)))
 
 
 def _record(
