@@ -80,9 +80,9 @@ def fit(
     folder = None if out is None else choose_folder("", out, resume) if writes else Path(out)
     with saying(quiet or not writes) as say:
         from jrecipe import train
-        from jrecipe.recipe.stages import can_be_saved
         from jrecipe.cli.answered import add_answers
         from jrecipe.cli.saving import no_storage_log, save_run
+        from jrecipe.recipe.stages import can_be_saved
 
         if keep_memory and not train.keep_memory():
             say("--keep-memory changes nothing here: it needs glibc, as on most Linux")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import jax
@@ -258,18 +259,28 @@ task = make(model=None, trainer=trainer)
 
 @pytest.mark.exhaustive
 @pytest.mark.slow
-def test_cook_digits(tmp_path):
-    done = finish(process("cook", "digits", "--out", "dinner", cwd=tmp_path), seconds=900)
+def test_cook_digits_that_is_killed_on_the_way(tmp_path):
+    child = process("cook", "digits", "--out", "dinner", cwd=tmp_path)
+    kept = tmp_path / "dinner" / "stages" / "overfit.npz"
+    while not kept.exists():
+        assert child.poll() is None, finish(child)
+        time.sleep(0.2)
+    child.kill()
+    child.wait()
+    done = finish(process("cook", "digits", "--out", "dinner", "--resume", cwd=tmp_path), 900)
     assert done.code == 0, done.err
+    assert "Overfit: as it was left" in done.err
     assert done.out.splitlines()[-1] == "Report: dinner/report.html"
     report = json.loads(Path("dinner/report.json").read_text())
-    assert {f"B{i}" for i in range(1, 14)} <= report["findings"].keys()
-    assert report["test"]["accuracy"] >= 0.975
+    assert {f"B{i}" for i in range(1, 14)} | {"E", "F", "J8"} <= report["findings"].keys()
+    assert report["test"]["accuracy"] >= 0.98
     for name in ("report.html", "history.jsonl", "run.json", "checkpoints", "best"):
         assert (Path("dinner") / name).exists()
-    found = lines_of(jrecipe("predict", "dinner", "--split", "test", "--json"))
-    right = np.mean([x["answer"] == x["target"] for x in found])
-    np.testing.assert_allclose(right, report["test"]["accuracy"], atol=1e-9)
+    for run, row in (("dinner", 0), ("dinner/ensemble", 2), ("dinner/student", 3)):
+        found = lines_of(jrecipe("predict", run, "--split", "test", "--json"))
+        right = np.mean([x["answer"] == x["target"] for x in found])
+        told = next(s for s in report["sections"] if s["title"] == "The test split, once")
+        assert told["table"]["rows"][row][1].startswith(f"{100 * right:.2f} ")
 
 
 @pytest.mark.exhaustive
