@@ -266,7 +266,7 @@ def test_cook_digits_that_is_killed_on_the_way(tmp_path):
         assert child.poll() is None, finish(child)
         time.sleep(0.2)
     child.kill()
-    child.wait()
+    finish(child)
     done = finish(process("cook", "digits", "--out", "dinner", "--resume", cwd=tmp_path), 900)
     assert done.code == 0, done.err
     assert "Overfit: as it was left" in done.err
