@@ -62,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "squeeze": {
         *ABOVE_TASK,
         "checks.intervals",
+        "checks.result",
         "draw",
         "metrics",
         "models",

@@ -179,7 +179,7 @@ def ensemble(
         test[getattr(task.metric, "__name__", "metric")] = joint.metric
     report = Report(
         task=task.name,
-        findings=(),
+        findings=(squeeze.judge_ensemble(task, ways, split),),
         sections=(section,),
         facts=facts(task, seed, clock, command_of(arguments))
         | {"network": dish.size, "members": members, "steps": steps},

@@ -107,15 +107,17 @@ def squeeze(
         from jrecipe.cli.squeezing import Ways, squeezed
         from jrecipe.recipe.checked import facts
         from jrecipe.report import Report, Section
+        from jrecipe.squeeze import judge_smaller
         from jrecipe.train import Clock
 
         ways = Ways(int8, int8_layers, qat, prune or 0.0, prune_units or 0.0, rank)
         with Clock() as clock:
             task, comparison = squeezed(run, ways, steps, seed, say.briefly)
         table = comparison.table()
+        made = [name for name in comparison.rows if not name.startswith("original")]
         report = Report(
             task=task.name,
-            findings=(),
+            findings=tuple(judge_smaller(comparison, name) for name in made),
             sections=(Section(title="Made smaller", table=table),),
             facts=facts(task, seed, clock, command_of(arguments)),
         )

@@ -31,11 +31,12 @@ from jrecipe.recipe.effort import (
 from jrecipe.recipe.inside_chapter import look_once
 from jrecipe.recipe.plan import target_scale
 from jrecipe.recipe.predictions import look_at_predictions
-from jrecipe.recipe.squeeze_stage import Squeezed, compared, judge_small, squeeze
+from jrecipe.recipe.squeeze_stage import Squeezed, compared, squeeze
 from jrecipe.recipe.stages import loss_range, overfit, prepare, regularise, train_finally
 from jrecipe.recipe.surveyed import Surveyed, heard, surveyed
 from jrecipe.recipe.tune_stage import tune
 from jrecipe.report import Report, Section
+from jrecipe.squeeze import judge_smaller
 from jrecipe.squeeze.ensembles import Ensemble
 from jrecipe.task import Task, validate_values
 from jrecipe.train.clock import Clock
@@ -319,7 +320,7 @@ class Kitchen:
         split = "test" if fit.task.test is not None else "val"
         comparison, why = compared(fit, squeezed, split)
         if comparison is not None:
-            self.findings += heard([judge_small(comparison)], self.ignore)
+            self.findings += heard([judge_smaller(comparison, "int8 weights")], self.ignore)
             section = dataclasses.replace(section, table=comparison.table())
         elif why:
             section = dataclasses.replace(section, text=(*section.text, why))

@@ -15,13 +15,13 @@ from jrecipe.squeeze import (
     distil,
     ensemble,
     ensemble_of,
+    judge_ensemble,
     network_of,
     quantise,
     student_of,
 )
 from jrecipe.squeeze.ensemble_mean import kind_of
 from jrecipe.squeeze.ensemble_report import Way, section_of, ways_of
-from jrecipe.squeeze.ensemble_scores import paired_gain, score_name
 from jrecipe.squeeze.ensembles import Ensemble
 from jrecipe.squeeze.task_network import TaskNetwork
 from jrecipe.task import Task
@@ -98,7 +98,7 @@ def squeeze(fit: Fit, members: int, say: Callable[[str], object], *, why_not: st
                 own = student_of(student, task)
                 others.append(("student of the ensemble", own, student.seconds))
         ways = ways_of(joined, "val", others)
-        findings.append(_gained(task, ways))
+        findings.append(judge_ensemble(task, ways, "val"))
         losses = {way.name: way.evaluations[0].loss for way in ways[2:]}
     say("Squeeze: weights in 8 bits")
     small = _quantised(fit)
@@ -126,34 +126,15 @@ def compared(fit: Fit, squeezed: Squeezed, split: str) -> tuple[Comparison | Non
         return None, "Sizes were not compared, as safetensors is missing: jrecipe[export] has it."
     if squeezed.small is None:
         return None, "Sizes were not compared: the trainer keeps its weights to itself."
-    networks: dict[str, Network] = {"final network": network_of(fit), "int8": squeezed.small}
+    networks: dict[str, Network] = {
+        "final network": network_of(fit),
+        "int8 weights": squeezed.small,
+    }
     if squeezed.ensemble is not None:
         networks[f"ensemble of {len(squeezed.ensemble)}"] = network_of(squeezed.ensemble)
     if squeezed.student is not None:
         networks["student"] = network_of(student_of(squeezed.student, fit.task))
     return compare(networks, fit.task, split=split, calls=_CALLS), ""
-
-
-def judge_small(comparison: Comparison) -> Finding:
-    """Judges the network in 8 bits: did it lose anything beside the original (J8)?"""
-    original, small = comparison.rows["final network"], comparison.rows["int8"]
-    share = small.bytes / original.bytes
-    low, high = small.gain_interval
-    unit, scale = ("points", 100.0) if comparison.metric == "accuracy" else (comparison.metric, 1.0)
-    said = (
-        f"With its weights in 8 bits the network takes {share:.0%} of the bytes and has "
-        f"{scale * small.gain:+.3g} {unit} ({scale * low:+.3g} to {scale * high:+.3g}) of the "
-        f"{comparison.split} split."
-    )
-    worse = high < 0 if comparison.metric != "loss" else low > 0
-    return Finding(
-        item="J8",
-        check="int8-weights",
-        verdict=Verdict.WARNED if worse else Verdict.PASSED,
-        evidence={"share of bytes": share, "difference": small.gain, "low": low, "high": high},
-        finding=said,
-        remedy="Train on with rounded weights: jrecipe squeeze RUN --qat." if worse else "",
-    )
 
 
 def _refused(task: Task) -> str:
@@ -180,28 +161,6 @@ def _quantised(fit: Fit) -> Network | None:
         return quantise(network_of(fit))
     except TaskError:  # a trainer of the user's own keeps its numbers to itself
         return None
-
-
-def _gained(task: Task, ways: tuple[Way, ...]) -> Finding:
-    """Judges what the ensemble gains over the mean of its members, and what a student keeps."""
-    mean, low, high = paired_gain(ways[2].evaluations[0], ways[0].evaluations)
-    said = (
-        f"Together, {ways[2].networks} networks have {mean:+.4f} {score_name(task)} over the mean "
-        f"of them ({low:+.4f} to {high:+.4f}) on the validation split"
-    )
-    evidence: dict[str, float] = {"gain": mean, "low": low, "high": high}
-    for way in ways[3:]:
-        kept, below, above = paired_gain(way.evaluations[0], ways[0].evaluations)
-        said += f"; the {way.name} has {kept:+.4f} ({below:+.4f} to {above:+.4f})"
-        evidence |= {"student": kept, "student low": below, "student high": above}
-    return Finding(
-        item="F",
-        check="ensemble-gain",
-        verdict=Verdict.WARNED if high < 0 else Verdict.PASSED,
-        evidence=evidence,
-        finding=said + ".",
-        remedy="Use the final network; its copies disagree where it is right." if high < 0 else "",
-    )
 
 
 def _skipped(why: str) -> Finding:

@@ -7,6 +7,7 @@
 | one network that learns what others say | `distil`, `student_of`, `student_fit`, `TaskNetwork` |
 | a BERT of fewer layers | `every_other_layer`, `distil_encoder` |
 | what an ensemble gains, and how sure it is | `EnsembleScores`, `calibration_error` |
+| both as findings of a report | `judge_ensemble`, `judge_smaller` |
 | an ensemble or a network on disk | `save`, `load_ensemble`, `load_network` |
 | a network with its numbers, of a `Fit` | `Network`, `network_of` |
 | weights in 8 bits, and layers computed in them | `quantise`, `quantise_activations` |
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from jrecipe.squeeze.ensemble_scores import EnsembleScores, calibration_error
     from jrecipe.squeeze.ensemble_training import ensemble
     from jrecipe.squeeze.ensembles import Ensemble, ensemble_of
+    from jrecipe.squeeze.judged import judge_ensemble, judge_smaller
     from jrecipe.squeeze.snapshot import snapshots
     from jrecipe.squeeze.soup import Soup, greedy_soup
     from jrecipe.squeeze.task_network import TaskNetwork, refresh_statistics
@@ -62,6 +64,8 @@ _LATER = {
     "ensemble_of": "ensembles",
     "every_other_layer": "distil_layers",
     "greedy_soup": "soup",
+    "judge_ensemble": "judged",
+    "judge_smaller": "judged",
     "load_ensemble": "ensemble_folder",
     "load_network": "ensemble_folder",
     "refresh_statistics": "task_network",
@@ -90,6 +94,8 @@ __all__ = [
     "export",
     "greedy_soup",
     "is_exported",
+    "judge_ensemble",
+    "judge_smaller",
     "load_ensemble",
     "load_exported",
     "load_network",
