@@ -125,6 +125,27 @@ def test_the_metric_can_be_what_counts():
         assert 0.3 < trial.numbers["metric"] <= 1.0
 
 
+def test_a_loss_of_the_users_own_needs_no_metric_unless_that_counts():
+    def squared(outputs, targets):
+        return (outputs[:, 0] - targets) ** 2
+
+    def own(params):
+        return Task(
+            model=models.Linear(1),
+            loss=squared,
+            train=(X[:64], Y[:64]),
+            val=(X[64:], Y[64:]),
+            batch_size=16,
+            optimizer=optax.adam(params["rate"]),
+        )
+
+    points = [{"rate": 1e-2}, {"rate": 1e-1}]
+    values = [trial.value for trial in tune.population(own, points, steps=4, looks=1)]
+    assert np.isfinite(values).all()
+    with pytest.raises(TaskError, match=r"by='metric', but the task has none"):
+        tune.population(own, points, steps=4, by="metric")
+
+
 @pytest.mark.slow
 def test_convolutions_on_a_cpu_go_in_turn_and_agree_with_fit():
     pictures = rng.normal(size=(32, 4, 4, 1)).astype(np.float32)
