@@ -1,7 +1,7 @@
 """Draws the pictures of the recipe's page: `python docs/making/pictures.py` (some minutes).
 
-Each is what jrecipe itself draws of a real run on digits, as a piece of HTML that the page takes in, so
-that it follows the page into the dark. That of B12 is of a fault that was planted.
+Each is what jrecipe itself draws of a real run on digits, as a piece of HTML that the page takes
+in, so that it follows the page into the dark. That of B12 is of a fault that was planted.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Mixed(nn.Module):
 
     @nn.compact
     def __call__(self, x):
+        """Returns the outputs."""
         x = nn.relu(nn.Dense(64)(x.reshape(len(x), -1)))
         return nn.Dense(10)(x - x.mean(axis=0))
 

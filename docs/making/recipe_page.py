@@ -1,7 +1,7 @@
 """The recipe, item by item, out of the package's own list: it cannot go stale.
 
-`docs/recipe.md` has the words at the top; what follows comes from `jrecipe items`, from the table of
-`docs/checks.md`, and from the pictures beside this file.
+`docs/recipe.md` has the words at the top; what follows comes from `jrecipe items`, from the table
+of `docs/checks.md`, and from the pictures beside this file.
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ SHOWN = {
     "D12": ("decision_boundary.png", "One network: random, under-fit, robust and over-fit"),
     "D13": ("inside.png", "First-layer filters and activations of a trained network"),
     "E": ("random_beats_grid.png", "Grid and random points over two parameters that matter"),
-    "H3": ("mnist_dropout_maxnorm.png", "Dropout, a limit on the weights, and both, over five seeds"),
+    "H3": (
+        "mnist_dropout_maxnorm.png",
+        "Dropout, a limit on the weights, and both, over five seeds",
+    ),
     "I": ("cifar10_ladder.png", "Training and validation accuracy of each rung"),
 }
 NO_PICTURE = "*No picture: its answer is a sentence and numbers.*"
@@ -91,10 +94,10 @@ def items_text() -> Iterator[str]:
 
 
 def how_decided(checks_page: str) -> dict[str, list[str]]:
-    """Returns how each item's checks decide, as the page of the checks says it.
+    r"""Returns how each item's checks decide, as the page of the checks says it.
 
     Example:
-      >>> how_decided("| A1 | Do examples repeat? | Rows are compared. |\\n")
+      >>> how_decided("| A1 | Do examples repeat? | Rows are compared. |\n")
       {'A1': ['Rows are compared.']}
     """
     found = defaultdict(list)
@@ -113,13 +116,11 @@ def _item(same: Sequence[Item], asked: dict[str, list[str]]) -> Iterator[str]:
     commands = dict.fromkeys(f"`{item.command}`" for item in same if item.command)
     checks = [f"`{item.check}`" for item in same if item.check]
     page = MORE.get(first.id) or MORE[first.id[0]]
-    yield "| | |\n| --- | --- |"
-    if checks:
-        yield f"| check | {', '.join(checks)} |"
-    yield f"| function | {', '.join(functions)} |"
-    if commands:
-        yield f"| command | {'<br>'.join(commands)} |"
-    yield f"| more | [{page.partition('#')[0].removesuffix('.md')}]({page}) |\n"
+    does = [f"check {', '.join(checks)}"] if checks else []
+    does += [f"function {', '.join(functions)}"] if functions else []
+    does += [f"command {'; '.join(commands)}"] if commands else []
+    does.append(f"more: [{page.partition('#')[0].removesuffix('.md')}]({page})")
+    yield f"{' · '.join(does)}\n{{ .does }}\n"
     yield _picture(first.id)
 
 

@@ -1,6 +1,6 @@
-"""Builds the documentation as a site, strictly, and sees that no page of it loads anything from elsewhere.
+"""Builds the documentation as a site, strictly, and sees that no page loads a thing from elsewhere.
 
-Usage: python .ci/site.py [FOLDER]. Without a folder the site is built into a temporary one.
+Usage: python .ci/built_site.py [FOLDER]. Without a folder the site is built into a temporary one.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def loaded(page: str) -> list[str]:
 
 
 class _Reader(HTMLParser):
-    """Collects what stands in attributes that load, in styles, and diagrams that call for a script."""
+    """Collects what attributes and styles load, and diagrams, which need a script."""
 
     def __init__(self) -> None:
         super().__init__()
