@@ -5,13 +5,17 @@ A name is described once, on the page of `jr` if it is there, and linked from th
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
 from public_names import defined, is_module, public
 
 import jrecipe
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
 
 TOP = [name for name in jrecipe.__all__ if not name.startswith("_")]
 MODULES = [name for name in TOP if is_module(f"jrecipe.{name}")]
@@ -20,6 +24,8 @@ NAMES = [name for name in TOP if name not in MODULES]
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages to those of the folder."""
+    from mkdocs.structure.files import File
+
     for name, text in pages().items():
         files.append(File.generated(config, f"api/{name}.md", content=text))
     return files
@@ -76,6 +82,4 @@ def _described(name: str, path: str, described: dict[str, str]) -> str:
 
 
 def _first_line(module: str) -> str:
-    import importlib
-
     return (importlib.import_module(f"jrecipe.{module}").__doc__ or "").partition("\n")[0]

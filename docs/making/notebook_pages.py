@@ -12,11 +12,12 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
-from mkdocs.structure.pages import Page
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
 
 RUN = "JRECIPE_RUN_NOTEBOOKS"
 SECONDS = 600  # for one cell
@@ -24,6 +25,8 @@ SECONDS = 600  # for one cell
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Puts a page beside each notebook."""
+    from mkdocs.structure.files import File
+
     for notebook in [file for file in files if file.src_uri.endswith(".ipynb")]:
         path = Path(str(notebook.abs_src_path))
         cells = executed(path) if os.environ.get(RUN) else cells_of(path)

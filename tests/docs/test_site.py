@@ -13,7 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import api_pages
+import built_site
 import pytest
+import recipe_page
 import yaml
 from public_names import defined, is_module, public
 
@@ -41,11 +44,6 @@ def in_nav(entries: Any) -> Iterator[str]:
             yield from in_nav(entry)
 
 
-def site() -> Any:
-    pytest.importorskip("mkdocs", reason="needs mkdocs: pip install 'jrecipe[docs]'")
-    return importlib.import_module("recipe_page"), importlib.import_module("api_pages")
-
-
 def test_every_page_and_notebook_is_in_the_nav_and_nothing_else():
     pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")}
     notebooks = {str(p.relative_to(DOCS).with_suffix(".md")) for p in DOCS.rglob("*.ipynb")}
@@ -63,34 +61,31 @@ def test_the_recipes_items_have_all_their_names():
 
 
 def test_every_item_is_on_the_recipe_page_with_what_does_it():
-    recipe, _ = site()
-    text = "\n".join(recipe.items_text())
+    text = "\n".join(recipe_page.items_text())
     for item in known_items():
         part = re.search(rf"### {item.id} {re.escape(item.name)} (.*?)(?=\n##|\Z)", text, re.S)
         assert part, item.id
         for said in (item.asks, item.check, item.function, item.command):
             assert said in part[1], (item.id, said)
-    assert recipe.MARK in (DOCS / "recipe.md").read_text()
+    assert recipe_page.MARK in (DOCS / "recipe.md").read_text()
 
 
 def test_an_item_without_a_picture_says_so_and_no_picture_is_left_over():
-    recipe, _ = site()
-    text = "\n".join(recipe.items_text())
+    text = "\n".join(recipe_page.items_text())
     ids = {item.id for item in known_items()}
-    drawn = {path.stem for path in recipe.DRAWN.glob("*.html")}
+    drawn = {path.stem for path in recipe_page.DRAWN.glob("*.html")}
     assert drawn
-    assert not drawn & set(recipe.SHOWN)
-    assert drawn | set(recipe.SHOWN) <= ids
-    assert text.count(recipe.NO_PICTURE) == len(ids - drawn - set(recipe.SHOWN))
-    assert all((DOCS / file).is_file() for file, _ in recipe.SHOWN.values())
-    sizes = [path.stat().st_size for path in recipe.DRAWN.glob("*.html")]
+    assert not drawn & set(recipe_page.SHOWN)
+    assert drawn | set(recipe_page.SHOWN) <= ids
+    assert text.count(recipe_page.NO_PICTURE) == len(ids - drawn - set(recipe_page.SHOWN))
+    assert all((DOCS / file).is_file() for file, _ in recipe_page.SHOWN.values())
+    sizes = [path.stat().st_size for path in recipe_page.DRAWN.glob("*.html")]
     assert max(sizes) <= LARGEST
     assert sum(sizes) <= ALL_PICTURES
 
 
 def test_how_a_check_decides_is_read_from_the_page_of_the_checks():
-    recipe, _ = site()
-    found = recipe.how_decided((DOCS / "checks.md").read_text())
+    found = recipe_page.how_decided((DOCS / "checks.md").read_text())
     checked = {item.id for item in known_items() if item.check}
     assert checked == set(found)
     assert len(found["A1"]) == 2
@@ -105,8 +100,7 @@ def test_the_reference_finds_where_each_public_name_is_defined(module):
 
 
 def test_the_reference_describes_every_public_name_once():
-    _, api = site()
-    pages = api.pages()
+    pages = api_pages.pages()
     described = re.findall(r"^::: (\S+)$", "\n".join(pages.values()), re.MULTILINE)
     assert len(described) == len(set(described))
     for name in TOP:
@@ -115,8 +109,6 @@ def test_the_reference_describes_every_public_name_once():
 
 @pytest.mark.parametrize("name", ["public_names", "recipe_page", "api_pages", "notebook_pages"])
 def test_the_examples_of_what_makes_the_site_hold(name):
-    if name != "public_names":
-        site()
     found = doctest.testmod(importlib.import_module(name))
     assert found.attempted > 0
     assert found.failed == 0
@@ -138,8 +130,7 @@ def test_the_examples_of_what_makes_the_site_hold(name):
     ],
 )
 def test_what_a_page_loads_from_elsewhere_is_seen(page, loads):
-    module = importlib.import_module("built_site")
-    assert module.loaded(page) == loads
+    assert built_site.loaded(page) == loads
 
 
 def test_notebooks_are_kept_without_outputs():
@@ -164,7 +155,7 @@ def test_a_notebook_runs(path, tmp_path):
 
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path):
-    site()
+    pytest.importorskip("mkdocs.config", reason="needs mkdocs: pip install 'jrecipe[docs]'")
     done = subprocess.run(
         [sys.executable, ROOT / ".ci" / "built_site.py", tmp_path], capture_output=True, text=True
     )
