@@ -77,7 +77,7 @@ SHOWN = {
     ),
     "I": ("cifar10_ladder.png", "Training and validation accuracy of each rung"),
 }
-NO_PICTURE = "*No picture: its answer is a sentence and numbers.*"
+NO_PICTURE = "*No picture: what it gives are words and numbers.*"
 MARK = "<!-- the items -->"
 
 
