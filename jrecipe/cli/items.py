@@ -36,39 +36,10 @@ class Item:
     moment: str = ""
 
 
-# What is no check: id, question, public name, command.
-_COOK = "jrecipe cook digits"
-_LOOK = "jrecipe inspect digits --out runs/looked"
-_OTHERS = (
-    ("A6", "Which resolution, order, colour or words does it need?", "jr.explore.needs_of", _LOOK),
-    ("A7", "Which examples are so and so?", "jr.inspect", _LOOK),
-    ("A8", "What is usual along every axis, and what is far from it?", "jr.inspect", _LOOK),
-    (
-        "A9",
-        "Which answers are wrong, and of which was the network surest?",
-        "jr.explore.predicted",
-        _COOK,
-    ),
-    ("C1", "What is the plainest network for this data, and is it large enough?", "jr.cook", _COOK),
-    ("C2", "Does Adam at 3e-4 do?", "jr.fit", "jrecipe fit digits --learning-rate 3e-4"),
-    ("C3", "Which single change helps by more than the noise over seeds?", "jr.cook", _COOK),
-    ("D2", "Does changing the training inputs at random help?", "jr.augment", _COOK),
-    ("D9", "Does dropout help?", "jr.cook", _COOK),
-    ("D10", "Does weight decay help?", "jr.cook", _COOK),
-    (
-        "D11",
-        "At which step was the validation loss lowest, and may training stop there?",
-        "jr.fit",
-        "jrecipe fit digits --patience 3",
-    ),
-    ("J9", "What does it say about new files?", "", "jrecipe predict runs/digits --split test"),
-)
-_SAVE_AND_USE = "save-and-use"
-
-
 def known_items() -> tuple[Item, ...]:
     """Returns every item that is there, in the order of the recipe."""
     from jrecipe.checks.registry import CHECKS, FIT_CHECKS
+    from jrecipe.cli.beyond_checks import OTHERS
     from jrecipe.report.items import STAGES, item_name
     from jrecipe.report.report import recipe_order
 
@@ -103,14 +74,14 @@ def known_items() -> tuple[Item, ...]:
     found += [
         Item(
             id=item,
-            stage=STAGES.get(item[0], "Use"),
-            name=item_name(item, _SAVE_AND_USE),
+            stage=STAGES.get(item[0], ""),
+            name=item_name(item),
             asks=asks,
             check="",
             function=function,
             command=command,
         )
-        for item, asks, function, command in _OTHERS
+        for item, asks, function, command in OTHERS
     ]
     return tuple(sorted(found, key=lambda item: recipe_order(item.id)))
 

@@ -10,7 +10,9 @@ STAGES = {
     "E": "Tune",
     "F": "Squeeze out the juice",
     "G": "Silent failures",
-    "J": "Fine-tuning and deployment",
+    "H": "Pre-trained networks, in practice",
+    "I": "Ladder of generalisation",
+    "J": "Fine-tune and deploy",
 }
 
 NAMES = {
@@ -53,6 +55,8 @@ NAMES = {
     "D11": "Early stopping",
     "D12": "Larger model, stopped early",
     "D13": "Look inside",
+    "E": "Random search",
+    "F": "Ensembles and distillation",
     "G1": "Augmentation and targets",
     "G2": "Target seen",
     "G3": "Loss sound",
@@ -73,6 +77,22 @@ NAMES = {
     "G18": "Gradient flow",
     "G19": "Layers",
     "G20": "Learning rate",
+    "H1": "Proven architecture",
+    "H2": "Small rate",
+    "H3": "Dropout on inputs and hidden units",
+    "H4": "Limited weights",
+    "H5": "First layers unchanged",
+    "H6": "New output layer",
+    "I": "Nine rungs on CIFAR-10",
+    "J1": "Full fine-tuning",
+    "J2": "Frozen layers",
+    "J3": "Progressive unfreezing",
+    "J4": "Accumulated batches",
+    "J5": "Tasks of texts",
+    "J6": "Public encoders",
+    "J7": "Pitfalls of fine-tuning",
+    "J8": "Deployment",
+    "J9": "Save and use",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 import subprocess
@@ -77,8 +78,15 @@ def test_items_lists_every_check_and_what_else_is_there():
         assert item["asks"]
         assert item["name"]
         words = item["command"].split()
-        assert words[0] == "jrecipe"
-        assert words[1] in TABLE
+        if words[:1] == ["jrecipe"]:
+            command = main.get_command(None, words[1])
+            known = {o for p in command.params for o in p.opts}
+            assert {w for w in words if w.startswith("--")} <= known, item["command"]
+            for only in (w for before, w in itertools.pairwise(words) if before == "--only"):
+                assert set(only.split(",")) <= {c.name for c in CHECKS}, item["command"]
+        elif words:
+            assert words[0] == "python"
+            assert (ROOT / words[1]).is_file()
         if item["function"]:
             names = item["function"].removeprefix("jr.").split(".")
             assert functools.reduce(getattr, names, jr), item["function"]
