@@ -34,6 +34,7 @@ def said(err: str) -> list[str]:
     return [line for line in err.splitlines() if line.startswith("jrecipe: ")]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_ctrl_c_saves_and_the_printed_command_goes_on(tmp_path, monkeypatch):
     for patience in (2.0, 6.0, 15.0):  # if it hits before the first step, there is nothing to save

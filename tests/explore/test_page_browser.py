@@ -401,6 +401,7 @@ def test_hostile_words_are_shown_as_text_and_nothing_is_requested(
     assert saved["places"] == [0, 1, 2]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_50_000_examples_work_and_few_rows_are_in_the_document(browser, opened):
     opened(pets(50_000))
