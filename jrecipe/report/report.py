@@ -68,7 +68,7 @@ class Section:
         object.__setattr__(self, "figures", tuple(self.figures))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Report:
     """Findings, story and circumstances of one run.
 
@@ -233,6 +233,9 @@ class Report:
         from jrecipe.report.console import plain_text
 
         return plain_text(self)
+
+    def __repr__(self) -> str:  # not its figures, as a notebook would print them
+        return f"<Report of {self.task}: {self.headline()}>"
 
     def _repr_html_(self) -> str:
         from jrecipe.report.page import render_compact

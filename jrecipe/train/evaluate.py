@@ -21,7 +21,7 @@ from jrecipe.data.buckets import source_evaluation_rows
 from jrecipe.types import Array, LossFunction, PyTree, Source, TaskError
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Evaluation:
     """What a model scores on a split.
 
@@ -48,6 +48,11 @@ class Evaluation:
     metric_values: np.ndarray
     metric_weights: np.ndarray
     outputs: PyTree = None
+
+    def __repr__(self) -> str:  # not its arrays, as a notebook would print them
+        metric = f", metric={self.metric:.4g} ± {self.metric_stderr:.2g}"
+        known = metric if len(self.metric_values) else ""
+        return f"Evaluation(n={self.n}, loss={self.loss:.4g} ± {self.loss_stderr:.2g}{known})"
 
 
 def mean_and_stderr(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from jrecipe.train.reference import trainer_of
 from jrecipe.types import PyTree, TaskError
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(kw_only=True, repr=False)
 class Fit:
     """A trained task.
 
@@ -115,6 +115,9 @@ class Fit:
         more = f" ({self.problem or early})" if self.problem or early else ""
         laid = f" on {self.devices} devices" if self.devices > 1 else ""
         return f"{self.task.name}: {self.steps} steps in {self.seconds:.1f} s{laid}{best}{more}"
+
+    def __repr__(self) -> str:  # not its arrays, as a notebook would print them
+        return f"<Fit {self}>"
 
     def _repr_html_(self) -> str:
         from jrecipe.draw import html
