@@ -26,6 +26,11 @@ from jrecipe.train.seeds import SeedRuns
 SIZES = 3  # how often capacity may double
 NEAR = 0.03  # share of the way to the floor that may remain
 BORNE = 0.1  # of the loss, that moved pictures may cost a run too short to profit from them
+_REMEDIES = {
+    Verdict.PASSED: "",
+    Verdict.WARNED: "Give more --minutes, or a smaller network.",
+    Verdict.FAILED: "Go back to B8 and B9: learning is broken.",
+}
 # Checks whose pictures a reader should see, also when they passed.
 _SHOWN = ("before-net", "init-well", "blank-inputs", "overfit-one-batch", "prediction-dynamics")
 
@@ -105,6 +110,12 @@ def overfit(
             f"No size reached the floor {floor + 0.0:.3g}; the best, {chosen.size}, leaves "
             f"{left:.0%} of the way (training loss {loss:.3g}; {limit})"
         )
+    elif effort.bounded:
+        verdict = Verdict.WARNED
+        said = (
+            f"{effort.rung} updates, all that work or time allow, show no size that learns the "
+            f"training set (loss {loss:.3g})"
+        )
     else:
         verdict, said = Verdict.FAILED, f"No size learns the training set (loss {loss:.3g})"
     finding = Finding(
@@ -113,9 +124,9 @@ def overfit(
         verdict=verdict,
         evidence=evidence,
         finding=f"{said}, where an uninformed network has {uninformed:.3g}.",
-        remedy="" if verdict is Verdict.PASSED else "Go back to B8 and B9: learning is broken.",
+        remedy=_REMEDIES[verdict],
         suspects=()
-        if verdict is Verdict.PASSED
+        if verdict is not Verdict.FAILED
         else (
             Suspect(cause="no-learning", component="model", why=f"{left:.0%} of the way is left"),
         ),

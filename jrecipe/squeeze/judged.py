@@ -10,6 +10,9 @@ from jrecipe.squeeze.ensemble_report import Way
 from jrecipe.squeeze.ensemble_scores import paired_gain, score_name
 from jrecipe.task import Task
 
+_POINTS = 0.005  # of accuracy, that count
+_SHARE = 0.01  # of any other score, that counts
+
 
 def judge_ensemble(task: Task, ways: Sequence[Way], split: str) -> Finding:
     """Judges what the ensemble gains over the mean of its members, and what others keep of it.
@@ -42,7 +45,10 @@ def judge_ensemble(task: Task, ways: Sequence[Way], split: str) -> Finding:
 
 
 def judge_smaller(comparison: Comparison, name: str) -> Finding:
-    """Judges a smaller network: did it surely lose something beside the original (J8)?
+    """Judges a smaller network: did it surely lose something that counts (J8)?
+
+    What counts is half a point of accuracy, or a hundredth of another score. Over many examples far
+    smaller differences are sure.
 
     Args:
       comparison: whose first row is the original.
@@ -53,7 +59,9 @@ def judge_smaller(comparison: Comparison, name: str) -> Finding:
     low, high = small.gain_interval
     points = comparison.metric == "accuracy"
     unit, scale = ("points", 100.0) if points else (comparison.metric, 1.0)
-    lost = low > 0 if comparison.metric == "loss" else high < 0
+    better = -1.0 if comparison.metric == "loss" else 1.0
+    sure = low > 0 if comparison.metric == "loss" else high < 0
+    lost = sure and better * small.gain < -(_POINTS if points else _SHARE * abs(original.score))
     return Finding(
         item="J8",
         check=name.replace(",", "").replace(" ", "-"),

@@ -74,6 +74,7 @@ def test_int8_and_inputs_of_ones_own(run, picture, tmp_path):
     assert told["bytes"] < json.loads(whole.out)["bytes"]
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_line_and_leaves_nothing(run, picture, tmp_path):
     def refused(*args, said: str) -> None:
         done = jrecipe(*args)

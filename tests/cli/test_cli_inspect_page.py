@@ -41,6 +41,7 @@ def hostile(tmp_path, monkeypatch):
     return path
 
 
+@pytest.mark.exhaustive
 @needs_browser
 def test_hostile_words_are_shown_as_words(hostile, browser, tmp_path):
     from selenium.webdriver.support.ui import WebDriverWait

@@ -18,6 +18,8 @@ import pytest
 
 import jrecipe as jr
 
+pytestmark = pytest.mark.exhaustive  # of a run that only a GPU makes
+
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 sys.path.append(str(EXPERIMENTS))
 

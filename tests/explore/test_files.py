@@ -192,6 +192,7 @@ def test_files_are_named_by_their_split_and_tables_have_none(tmp_path):
     assert [*name_columns(table), *file_columns(table)] == []
 
 
+@pytest.mark.exhaustive
 def test_hostile_names_are_shown_as_names(tmp_path):
     root = pets(tmp_path / "pets")
     files = sorted((root / "cat").iterdir())

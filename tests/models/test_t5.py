@@ -194,6 +194,7 @@ def test_an_untrained_network_is_an_uninformed_one():
     np.testing.assert_allclose(unscaled, logits * 16, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.exhaustive
 def test_parts_are_called_as_everywhere():
     _, params, _ = network("gated")
     assert set(params["encoder"]) == {"positions", "layer_0", "layer_1", "norm"}

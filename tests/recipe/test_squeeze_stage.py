@@ -68,6 +68,7 @@ def test_without_time_or_meaning_there_is_no_ensemble_and_the_reason_is_told(fit
     assert "own_loss" in foreign.section.text[0]
 
 
+@pytest.mark.slow
 def test_numbers_are_joined_but_have_no_student():
     x = np.random.default_rng(0).normal(size=(80, 4)).astype(np.float32)
     data = (x, x @ np.ones(4, np.float32))

@@ -168,6 +168,45 @@ def test_capacity_grows_as_far_as_the_work_allows(monkeypatch, most, chosen):
     assert "floor 0;" in finding.finding
 
 
+@dataclasses.dataclass(frozen=True)
+class Stuck(Growing):
+    """A dish that stays at what an uninformed network scores."""
+
+    def train(self, seeds, steps, looks):
+        return runs(np.log(4) - 1.0, np.log(4) - 1.0)  # its last loss is half above its best
+
+    def bigger(self):
+        return None
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_where_nothing_is_learned_learning_is_broken_or_the_time_was_too_short(bounded):
+    effort = Effort(rung=3, final=3, bounded=bounded)
+    _, _, finding, _ = overfit(Stuck(small()), effort)
+    assert finding.verdict is (Verdict.WARNED if bounded else Verdict.FAILED)
+    assert ("--minutes" in finding.remedy) == bounded
+    assert bool(finding.suspects) == (not bounded)
+
+
+class Over:
+    """A deadline that has passed."""
+
+    left = 0.0
+
+
+def test_after_the_deadline_no_other_size_and_no_rung_is_tried():
+    dish, _, finding, section = overfit(Growing(small()), Effort(rung=3, final=3), Over())
+    assert len(section.table.rows) == 1
+    assert "time for this stage ended" in finding.finding
+    rung = Rung("helps", "D2", lambda dish: dish)
+    plain = Fixed("plain", (1.0, 1.1), (rung,))
+    effort = Effort(rung=3, final=3)
+    kept, base, finding, _ = regularise(plain, plain.train((), 3), effort, print, Over())
+    assert kept is plain
+    assert "ended before helps could be tried" in finding.finding
+    assert finding.verdict is Verdict.SKIPPED
+
+
 def controls(**val):
     arms = {
         name: SimpleNamespace(

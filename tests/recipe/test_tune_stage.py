@@ -35,6 +35,7 @@ def test_a_rate_that_is_far_too_low_is_found_and_raised():
     assert min(tuned.runs.seeds) > 10_000
 
 
+@pytest.mark.slow
 def test_a_rate_that_is_right_is_kept():
     good = dish_of(noisy_task(2.0))
     tuned = tune(good, EFFORT, trials=8, seed=1)
@@ -43,6 +44,7 @@ def test_a_rate_that_is_right_is_kept():
     assert "those before are kept" in tuned.finding.finding
 
 
+@pytest.mark.slow
 def test_numbers_of_a_plan_are_searched_and_adopted():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(240, 6)).astype(np.float32)

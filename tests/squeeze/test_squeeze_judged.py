@@ -61,13 +61,16 @@ def row(gain: float, half: float, size: int = 100) -> Measured:
     [
         ("accuracy", -0.002, "PASSED"),
         ("accuracy", -0.2, "WARNED"),
+        ("accuracy", -0.004, "PASSED"),  # sure, by the interval below, and of no account
+        ("l1", -0.008, "PASSED"),
+        ("l1", -0.02, "WARNED"),
         ("accuracy", 0.2, "PASSED"),
         ("loss", -0.2, "PASSED"),  # a lower loss is better
         ("loss", 0.2, "WARNED"),
     ],
 )
 def test_a_smaller_network_that_surely_loses_is_told(metric, gain, verdict):
-    rows = {"original": row(0.0, 0.0), "int8 weights, trained for it": row(gain, 0.01, 26)}
+    rows = {"original": row(0.0, 0.0), "int8 weights, trained for it": row(gain, 0.003, 26)}
     found = judge_smaller(
         Comparison(rows, "test", 400, metric, "cpu"), "int8 weights, trained for it"
     )

@@ -106,6 +106,7 @@ def test_halving_keeps_the_best_and_trains_them_as_if_alone():
             assert mine == pytest.approx(alone, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_member_that_blows_up_fails_alone_and_never_survives():
     points = [{**tune.random(SPACE, 1)[0], "rate": rate} for rate in (1e-2, 1e38, 1e-3, 2e-2)]
     trials = tune.population(
