@@ -173,7 +173,7 @@ class Stuck(Growing):
     """A dish that stays at what an uninformed network scores."""
 
     def train(self, seeds, steps, looks):
-        return runs(np.log(4) - 1.0, np.log(4) - 1.0)  # its last loss is half above its best
+        return runs(np.log(4) - 0.5, np.log(4) - 0.5)  # its last loss is half above its best
 
     def bigger(self):
         return None
@@ -195,13 +195,13 @@ class Over:
 
 
 def test_after_the_deadline_no_other_size_and_no_rung_is_tried():
-    dish, _, finding, section = overfit(Growing(small()), Effort(rung=3, final=3), Over())
+    _, _, finding, section = overfit(Growing(small()), Effort(rung=3, final=3), Over())
     assert len(section.table.rows) == 1
     assert "time for this stage ended" in finding.finding
     rung = Rung("helps", "D2", lambda dish: dish)
     plain = Fixed("plain", (1.0, 1.1), (rung,))
     effort = Effort(rung=3, final=3)
-    kept, base, finding, _ = regularise(plain, plain.train((), 3), effort, print, Over())
+    kept, _, finding, _ = regularise(plain, plain.train((), 3), effort, print, Over())
     assert kept is plain
     assert "ended before helps could be tried" in finding.finding
     assert finding.verdict is Verdict.SKIPPED
