@@ -66,6 +66,7 @@ def test_ctrl_c_saves_and_the_printed_command_goes_on(tmp_path, monkeypatch):
     assert json.loads((run / "run.json").read_text())["status"] == "done"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_killed_run_and_a_pre_empted_one_go_on_from_what_was_saved(tmp_path):
     """SIGTERM saves and ends with its own code; after `kill -9` the newest checkpoint is there."""

@@ -16,27 +16,27 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
 import decision_boundary as experiment
 
 
+pytestmark = pytest.mark.exhaustive  # of an experiment, whose training takes a while
+
+
 @pytest.fixture(scope="module")
 def states():
     reached = [experiment.reach(state, 0) for state in experiment.STATES]
     return {each.state.name: each for each in reached}
 
 
-@pytest.mark.exhaustive
 def test_before_training_the_network_guesses(states):
     random = states["random"]
     assert 0.3 < random.train < 0.7
     assert 0.3 < random.val < 0.7
 
 
-@pytest.mark.exhaustive
 def test_the_under_fit_network_does_as_badly_on_both(states):
     short = states["under-fit"]
     assert max(short.train, short.val) < 0.8
     assert abs(short.train - short.val) < 0.1
 
 
-@pytest.mark.slow
 def test_the_robust_network_is_best_on_validation_and_as_good_on_training(states):
     robust = states["robust"]
     others = [each.val for name, each in states.items() if name != "robust"]
@@ -44,14 +44,12 @@ def test_the_robust_network_is_best_on_validation_and_as_good_on_training(states
     assert abs(robust.train - robust.val) < 0.04
 
 
-@pytest.mark.slow
 def test_the_over_fit_network_knows_its_points_by_heart(states):
     long = states["over-fit"]
     assert long.train > 0.98
     assert long.val < long.train - 0.15
 
 
-@pytest.mark.slow
 def test_all_states_share_points_and_first_weights(states):
     points = np.linspace(-2, 2, 10, dtype=np.float32).reshape(5, 2)
     still = dataclasses.replace(experiment.STATES[1], updates=1, optimizer=optax.sgd(0.0))
@@ -84,7 +82,6 @@ def test_without_noise_the_spirals_stay_apart(monkeypatch):
     assert apart.min() > 0.25  # of 0.28 at the very middle
 
 
-@pytest.mark.slow
 def test_the_picture_shows_every_state_and_is_small(states, tmp_path):
     figure = experiment.draw([*states.values()])
     panels = figure.axes[:4]
@@ -103,7 +100,6 @@ def test_the_picture_shows_every_state_and_is_small(states, tmp_path):
     assert imread(tmp_path / "picture.png").shape[1] == 880
 
 
-@pytest.mark.slow
 def test_the_command_writes_table_numbers_and_picture(monkeypatch, tmp_path, capsys):
     random = experiment.STATES[:1]
     monkeypatch.setattr(experiment, "STATES", random)

@@ -34,6 +34,7 @@ def run(folder, inputs):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_healthy_task_gives_one_passing_test_per_check(tmp_path):
     result = run(tmp_path, "inputs")
