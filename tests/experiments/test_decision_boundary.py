@@ -15,7 +15,6 @@ from matplotlib.image import imread
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
 import decision_boundary as experiment
 
-
 pytestmark = pytest.mark.exhaustive  # of an experiment, whose training takes a while
 
 
