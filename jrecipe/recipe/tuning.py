@@ -98,7 +98,8 @@ class PlannedTasks:
         """Returns the task of some values of `planned_space`."""
         shapes = tuple((name, params[name]) for name in _SHAPES if name in params)
         plan, task = self._built(shapes)
-        knobs = {**knobs_of(plan), **{name: params[name] for name in _KNOBS if name in params}}
+        fixed = {name: float(value) for name, value in knobs_of(plan).items()}
+        knobs = {**fixed, **{name: params[name] for name in _KNOBS if name in params}}
         turned = turn_knobs(task, plan, self.splits, knobs)
         if "smoothing" not in params:
             return turned

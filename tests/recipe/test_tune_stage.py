@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import optax
 import pytest
@@ -45,15 +47,18 @@ def test_a_rate_that_is_right_is_kept():
 
 
 @pytest.mark.slow
-def test_numbers_of_a_plan_are_searched_and_adopted():
+@pytest.mark.parametrize("bounded", [True, False])
+def test_numbers_of_a_plan_are_searched_and_adopted(bounded):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(240, 6)).astype(np.float32)
     y = (x[:, 0] + x[:, 1] > 0).astype(np.int32)
     parts = [ArraySource(x[c], y[c]) for c in (slice(0, 160), slice(160, None), slice(160, None))]
     splits = Splits("plane", *parts, "classes", ("low", "high"))
     dish = PlannedDish(splits, Plan(width=8, depth=1, learning_rate=1e-5, batch_size=32))
-    tuned = tune(dish, EFFORT, trials=8, seed=0)
+    effort = dataclasses.replace(EFFORT, bounded=bounded)
+    tuned = tune(dish, effort, trials=8, seed=0)
     assert tuned.dish.plan.learning_rate > 1e-4
+    assert (tuned.dish.plan.dropout > 0) != bounded
     assert tuned.dish.plan.width == 8  # found by overfitting, not searched
     assert tuned.dish.plan.decay_over == EFFORT.rung
     assert {"learning_rate", "weight_decay", "dropout"} == set(dish.search(36).space)
