@@ -13,11 +13,15 @@ import math
 import jax
 import numpy as np
 
+from jrecipe.data.order import batch_rows
+from jrecipe.data.source import in_memory
 from jrecipe.recipe.deadline import Deadline
 from jrecipe.recipe.dish import Dish
 from jrecipe.task import Task
+from jrecipe.train.clock import Clock
 from jrecipe.train.loop import fit
 from jrecipe.train.reference import optimizer_of
+from jrecipe.train.seeds import Arms, runs_as_arms
 from jrecipe.train.state import create_state
 from jrecipe.train.step import make_loss_fn, make_train_step
 from jrecipe.types import Batch
@@ -40,8 +44,8 @@ JUDGED = 10  # runs in which a search ends: what was before and the best, over f
 _FIRST = 0.5  # of the time that is left, for the stages up to the search and for the final run
 _SHORTEST = (20, 100)  # updates of a rung and of the final run, however short the time is
 _COMPILED = 4  # programs that are compiled on the way
-_TIMED = (10, 200)  # updates by which time is measured
-_SLOW = 3.0  # seconds that the fewer of them may take, or the more are not made
+_UPDATES = 10  # whose time is measured together
+_TIMED = 0.5  # seconds for which that is repeated
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,25 +125,33 @@ def pace_of(task: Task, deadline: Deadline | None = None) -> Pace:
 
 
 def _timed(task: Task) -> tuple[float, float]:
-    """Returns the seconds that an update takes, and those of compiling."""
+    """Returns the seconds that an update takes, without what comes with any run, and of compiling.
 
-    def run(steps: int) -> tuple[float, float]:
-        seen = fit(task, steps, eval_every=steps, progress=False)
-        return seen.seconds - seen.compile_seconds, seen.compile_seconds
-
-    few, many = _TIMED
-    first, compiling = run(few)
-    if first > _SLOW:  # what comes with any run counts little
-        return first / few, compiling
-    second, _ = run(many)
-    return max(second - first, 1e-6) / (many - few), compiling
+    Data in memory is trained on as in a rung; a large validation split, which is scored but a few
+    times, does not count then.
+    """
+    if not runs_as_arms(task) or not in_memory(task.val):
+        seen = fit(task, _UPDATES, eval_every=_UPDATES, progress=False)
+        return max(seen.seconds - seen.compile_seconds, 1e-6) / _UPDATES, seen.compile_seconds
+    arms = Arms(task)
+    states = arms.start((0,))
+    rows = batch_rows(len(task.train), task.batch_size, 0, 0, _UPDATES)[None]
+    with Clock() as first:
+        states, _ = arms.advance(states, rows)
+    with Clock() as clock:
+        calls = 0
+        while clock.seconds < _TIMED:
+            states, _ = arms.advance(states, rows)
+            calls += 1
+    cost = clock.seconds / (calls * _UPDATES)
+    return cost, max(first.seconds - cost * _UPDATES, 0.0)
 
 
 def effort_of(task: Task, deadline: Deadline | None = None) -> Effort:
     """Returns the effort for a task on this kind of device, or until a deadline."""
     pace = pace_of(task, deadline)
     epoch = math.ceil(len(task.train) / task.batch_size)
-    if not pace.compiling:
+    if deadline is None or deadline.minutes is None:
         return effort(epoch, pace.cost, pace.work)
     return effort(epoch, pace.cost, pace.work, _SHORTEST)
 

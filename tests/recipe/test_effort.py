@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
+
 import flax.linen as nn
 import jax
 import numpy as np
 import pytest
+from small_tasks import pictures as flat
 from small_tasks import plain, small
 
 import jrecipe as jr
@@ -23,9 +27,12 @@ from jrecipe.recipe.effort import (
     effort_of,
     finish,
     lightened,
+    pace_of,
     trials_within,
     update_flops,
 )
+
+VAL = flat(100, 1)
 
 
 def test_epochs_decide_within_limits():
@@ -144,6 +151,26 @@ def test_where_time_is_given_an_update_is_timed():
     assert none.bounded
     assert none.rung == 20
     assert none.final == 100
+
+
+def test_a_large_validation_split_does_not_make_an_update_dear():
+    """It is scored now and then; a run of few updates would be nothing but that."""
+    few, many = (
+        pace_of(small(val=tuple(np.repeat(x, n, axis=0) for x in VAL)), Deadline(10.0)).cost
+        for n in (1, 3_000)
+    )
+    assert many < 5 * few
+
+
+def test_a_trainer_of_its_own_is_timed_as_it_is():
+    slow = jr.train.reference_trainer(small())
+
+    def step(state, batch, key):
+        time.sleep(0.02)
+        return slow.step(state, batch, key)
+
+    task = small(trainer=dataclasses.replace(slow, step=step))
+    assert 0.02 < pace_of(task, Deadline(10.0)).cost < 1.0
 
 
 @pytest.mark.parametrize(
