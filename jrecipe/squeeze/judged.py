@@ -68,7 +68,7 @@ def judge_smaller(comparison: Comparison, name: str) -> Finding:
         verdict=Verdict.WARNED if lost else Verdict.PASSED,
         evidence={"share of bytes": share, "difference": small.gain, "low": low, "high": high},
         finding=(
-            f"It takes {share:.0%} of the bytes, {zipped:.0%} zipped, and has "
+            f"{name.capitalize()}: {share:.0%} of the bytes, {zipped:.0%} zipped, and "
             f"{scale * small.gain:+.3g} {unit} ({scale * low:+.3g} to {scale * high:+.3g}) beside "
             f"the original on the {comparison.split} split."
         ),
