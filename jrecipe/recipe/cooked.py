@@ -258,6 +258,7 @@ class Kitchen:
             "rung": effort.rung,
             "bounded": effort.bounded,
             "seeds": len(effort.seeds),
+            "looks": effort.looks,
             "uninformed": loss_range(self.dish.task)[0],
             "overfit": float(runs.best.mean()),
         }
@@ -365,6 +366,7 @@ class Kitchen:
             final=0,
             seeds=tuple(range(1, int(self.numbers["seeds"]) + 1)),
             bounded=bool(self.numbers["bounded"]),
+            most_looks=int(self.numbers["looks"]),
         )
 
     def _brought(self, fit: Fit, squeezed: Squeezed) -> Section:

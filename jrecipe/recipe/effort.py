@@ -39,6 +39,7 @@ MEMBERS_AT_MOST = 10
 TRIALS_OF_SEARCH = 16  # where nobody gave more time
 TRIALS_AT_MOST = 64
 TRIALS_AT_LEAST = 8  # or there is no search
+SCORED = 0.3  # of the work of training, that evaluations may take
 HALVED = 0.28  # of a run to its end, that a trial takes where trials are halved
 JUDGED = 10  # runs in which a search ends: what was before and the best, over five seeds
 _FIRST = 0.5  # of the time that is left, for the stages up to the search and for the final run
@@ -57,17 +58,20 @@ class Effort:
       final: updates of the final run.
       seeds: arms of each rung.
       bounded: whether more would be wanted than the work allows.
+      most_looks: evaluations that a rung can afford; None for no bound.
     """
 
     rung: int
     final: int
     seeds: tuple[int, ...] = (1, 2, 3)
     bounded: bool = False
+    most_looks: int | None = None
 
     @property
     def looks(self) -> int:
         """Evaluations in a rung: where work is short, they would take more than training does."""
-        return 2 if self.bounded else 10
+        looks = 2 if self.bounded else 10
+        return looks if self.most_looks is None else min(looks, self.most_looks)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,9 +155,23 @@ def effort_of(task: Task, deadline: Deadline | None = None) -> Effort:
     """Returns the effort for a task on this kind of device, or until a deadline."""
     pace = pace_of(task, deadline)
     epoch = math.ceil(len(task.train) / task.batch_size)
-    if deadline is None or deadline.minutes is None:
-        return effort(epoch, pace.cost, pace.work)
-    return effort(epoch, pace.cost, pace.work, _SHORTEST)
+    counted = deadline is None or deadline.minutes is None
+    shortest = {} if counted else {"shortest": _SHORTEST}
+    found = effort(epoch, pace.cost, pace.work, **shortest)
+    return dataclasses.replace(found, most_looks=looks_within(task, found.rung, 10))
+
+
+def rows_scored(task: Task, steps: int) -> float:
+    """Returns how many examples a run may score while its evaluations take a third of its work.
+
+    An example that is scored takes about a third of the work of one that is trained on.
+    """
+    return 3 * SCORED * steps * task.batch_size
+
+
+def looks_within(task: Task, steps: int, most: int) -> int:
+    """Returns how many evaluations of the validation split a run can afford, 1 to `most`."""
+    return int(np.clip(rows_scored(task, steps) / len(task.val), 1, most))
 
 
 def trials_within(pace: Pace, effort: Effort, left: float = math.inf) -> int:

@@ -14,7 +14,7 @@ from jrecipe.checks.arms import Controls
 from jrecipe.figures import Bars, Curves, Table
 from jrecipe.recipe.deadline import Deadline
 from jrecipe.recipe.dish import Dish
-from jrecipe.recipe.effort import Effort, effort_of
+from jrecipe.recipe.effort import Effort, effort_of, looks_within
 from jrecipe.report import Section
 from jrecipe.task import Task, head_shape, read
 from jrecipe.train.checkpoint import unstorable
@@ -272,7 +272,7 @@ def train_finally(
         task,
         steps,
         seed=seed,
-        eval_every=max(1, steps // 20),
+        eval_every=math.ceil(steps / looks_within(task, steps, 20)),
         out=out if keeps else None,  # type: ignore[arg-type]
         resume=resume,
         progress=progress,

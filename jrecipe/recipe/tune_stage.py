@@ -5,17 +5,21 @@ from __future__ import annotations
 import dataclasses
 
 from jrecipe.checks import Finding, Verdict
+from jrecipe.data.source import ArraySource
 from jrecipe.figures import Bars, Table
 from jrecipe.recipe.dish import Dish
-from jrecipe.recipe.effort import Effort
+from jrecipe.recipe.effort import Effort, rows_scored
 from jrecipe.recipe.stages import keeps
 from jrecipe.report import Section
+from jrecipe.task import Task, spread
 from jrecipe.train.seeds import SeedRuns
 from jrecipe.tune import Halving, Space, Trial, population, sobol, tuning_report
+from jrecipe.tune.members import MakeTask
 
 _FRESH = 2**20  # the first of the seeds that judge, which no stage before had
 _JUDGES = 5  # of these seeds: three would miss most gains that a search brings
 _LOOKS = 9
+_FEWEST = 256  # validation examples by which trials are compared
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +63,7 @@ def tune(dish: Dish, effort: Effort, trials: int, seed: int) -> Tuned:
         return untuned(dish, "There is no time for a search; give more --minutes.")
     points = sobol(search.space, trials, seed)
     tried = population(
-        search.make_task,
+        scored_on_few(search.make_task, dish.task, effort.rung),
         points,
         steps=effort.rung,
         seeds=seed,
@@ -79,6 +83,15 @@ def tune(dish: Dish, effort: Effort, trials: int, seed: int) -> Tuned:
     section = _story(tried, search.space, dish, best, before, runs)
     kept = changed if better else dish
     return Tuned(dish=kept, before=before, runs=runs, finding=finding, section=section)
+
+
+def scored_on_few(make_task: MakeTask, task: Task, steps: int) -> MakeTask:
+    """Returns `make_task` with as much of the validation split as trials of `steps` can afford."""
+    count = max(int(rows_scored(task, steps) / _LOOKS), _FEWEST)
+    if count >= len(task.val):
+        return make_task
+    part = ArraySource(*task.val.take(spread(len(task.val), count)))
+    return lambda params: make_task(params).replace(val=part)
 
 
 def untuned(dish: Dish, why: str) -> Tuned:

@@ -27,6 +27,7 @@ from jrecipe.recipe.effort import (
     effort_of,
     finish,
     lightened,
+    looks_within,
     pace_of,
     trials_within,
     update_flops,
@@ -160,6 +161,15 @@ def test_a_large_validation_split_does_not_make_an_update_dear():
         for n in (1, 3_000)
     )
     assert many < 5 * few
+
+
+def test_evaluations_take_a_share_of_a_run_however_large_the_split_is():
+    val = tuple(np.repeat(x, 100, axis=0) for x in VAL)  # 10,000 examples
+    task = small(val=val, batch_size=50)
+    assert looks_within(task, 10, 20) == 1
+    assert looks_within(task, 1_000, 20) == 4  # 45,000 rows, of 50,000 that were trained on
+    assert looks_within(task, 10**6, 20) == 20
+    assert effort_of(task).looks < effort_of(small(batch_size=50)).looks == 10
 
 
 def test_a_trainer_of_its_own_is_timed_as_it_is():

@@ -16,7 +16,7 @@ from jrecipe.data.splits import Splits
 from jrecipe.recipe.dish import PlannedDish, dish_of
 from jrecipe.recipe.effort import Effort
 from jrecipe.recipe.plan import Plan
-from jrecipe.recipe.tune_stage import tune
+from jrecipe.recipe.tune_stage import scored_on_few, tune
 
 EFFORT = Effort(rung=36, final=0, seeds=(1, 2, 3))
 
@@ -79,3 +79,14 @@ def test_what_cannot_be_searched_stays_and_the_reason_is_told(why):
     assert tuned.finding.verdict is Verdict.SKIPPED
     words = {"no time": "no time", "own trainer": "own step", "all blow up": "8 trials blew up"}
     assert words[why] in tuned.finding.finding
+
+
+def test_trials_are_compared_on_what_they_can_afford():
+    task = noisy_task(0.1)
+    large = task.replace(val=tuple(np.repeat(x, 100, axis=0) for x in task.val.take(np.arange(40))))
+    make = lambda params: large  # noqa: E731
+    assert scored_on_few(make, large, 10**6) is make
+    few = scored_on_few(make, large, 1)({}).val
+    assert len(few) == 256
+    labels = few.take(np.arange(256))[1]
+    assert set(labels) == set(large.val.take(np.arange(len(large.val)))[1])  # spread over all
