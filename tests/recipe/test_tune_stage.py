@@ -83,7 +83,9 @@ def test_what_cannot_be_searched_stays_and_the_reason_is_told(why):
 
 def test_trials_are_compared_on_what_they_can_afford():
     task = noisy_task(0.1)
-    large = task.replace(val=tuple(np.repeat(x, 100, axis=0) for x in task.val.take(np.arange(40))))
+    large = task.replace(
+        val=tuple(np.repeat(x, 100, axis=0) for x in task.val.take(np.arange(len(task.val))))
+    )
     make = lambda params: large  # noqa: E731
     assert scored_on_few(make, large, 10**6) is make
     few = scored_on_few(make, large, 1)({}).val
