@@ -61,6 +61,7 @@ def test_an_export_predicts_pictures_as_its_run_does(run, picture, tmp_path, to)
     assert jrecipe("predict", moved, picture).out == jrecipe("predict", run, picture).out
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_int8_and_inputs_of_ones_own(run, picture, tmp_path):
     done = jrecipe(

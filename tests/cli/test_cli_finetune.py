@@ -71,6 +71,7 @@ def test_what_is_cut_or_empty_is_counted_for_each_split(tuned):
     assert run("predict", str(out), "a good film")[2] == ""
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_folder_of_splits_is_learned_and_tested(tuned):
     _, out, said, _ = tuned

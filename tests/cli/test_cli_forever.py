@@ -25,6 +25,7 @@ def report_text(folder) -> str:
     return "\n".join(line for section in report["sections"] for line in section["text"])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_minutes_alone_end_a_run_and_a_cooldown_goes_on_from_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

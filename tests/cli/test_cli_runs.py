@@ -147,6 +147,7 @@ def test_runs_of_one_name_are_numbered_and_never_overwritten(tmp_path):
     assert record["network"]["plan"]["width"] == 8
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_resumed_run_equals_one_that_was_never_interrupted(tmp_path):
     table = write_classes(tmp_path / "t.csv")
@@ -209,6 +210,7 @@ def test_check_exits_with_1_for_a_task_that_is_broken(tmp_path):
     assert ignored.code == 0
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_inspect_makes_findings_of_values_that_cannot_be_trained_on(tmp_path):
     write_task(tmp_path / "mine.py", "\nx[3] = np.nan\ntask = make()\n")
@@ -220,6 +222,7 @@ def test_inspect_makes_findings_of_values_that_cannot_be_trained_on(tmp_path):
     assert "cut 60/20/20" in result.out
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_process_of_its_own_gives_the_same_json(tmp_path):
     table = write_classes(tmp_path / "t.csv")
@@ -300,6 +303,7 @@ def test_a_batch_shared_by_virtual_devices_trains_as_on_one(tmp_path):
     assert "devices=5, which do not divide batch_size=16" in result.err
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_fit_computes_in_the_precision_that_is_asked_for(tmp_path):
     write_classes(tmp_path / "t.csv")

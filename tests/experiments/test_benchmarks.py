@@ -117,6 +117,7 @@ def test_a_table_says_how_time_grows():
     ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_point_is_measured_in_a_process_of_its_own():
     point = growth.measure_apart("batch", 16, 0.01)

@@ -357,6 +357,7 @@ def test_what_is_shown_is_saved_with_the_filter_in_words(browser, opened, tmp_pa
     assert count(browser) == "400 of 400 examples shown"
 
 
+@pytest.mark.slow
 def test_hostile_words_are_shown_as_text_and_nothing_is_requested(
     browser,
     opened,

@@ -69,6 +69,7 @@ def test_several_right_texts_are_scored_by_the_nearest():
     assert scores.rougeL == 1
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_encoder_cannot_write(tmp_path):
     bert = finetune.load_pretrained(write_small_encoder(tmp_path))

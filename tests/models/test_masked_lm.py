@@ -26,6 +26,7 @@ def start(encoder=BERT):
     return model, model.init(jax.random.key(0), text())[0]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_parameters_are_encoder_and_head():
     _, params = start()

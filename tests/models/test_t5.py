@@ -149,6 +149,7 @@ def test_what_was_read_is_computed_once_and_kept_once():
     assert np.all(np.isfinite(want))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_example_without_tokens_gives_numbers():
     _, _, forward = network("tied")
@@ -202,6 +203,7 @@ def test_parts_are_called_as_everywhere():
     assert params["encoder"]["positions"]["embedding"].shape == (8, 3)
 
 
+@pytest.mark.slow
 @settings(max_examples=3)
 @given(seed=seeds)
 def test_encode_and_decode_are_the_whole(seed):

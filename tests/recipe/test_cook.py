@@ -82,10 +82,9 @@ def test_the_run_leaves_a_checkpoint_and_a_history(dinner):
     assert rows[-1]["step"] == 120
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "lost", ["tune", pytest.param("the final run", marks=pytest.mark.exhaustive)]
-)
+@pytest.mark.parametrize("lost", ["tune", "the final run"])
 def test_a_run_goes_on_at_the_stage_where_it_ended(dinner, tmp_path, small_effort, lost):
     """What was done is not done again, and nothing in the report tells that it ended."""
     whole, out, _ = dinner

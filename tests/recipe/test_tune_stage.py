@@ -37,6 +37,7 @@ def test_a_rate_that_is_far_too_low_is_found_and_raised():
     assert min(tuned.runs.seeds) > 10_000
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_rate_that_is_right_is_kept():
     good = dish_of(noisy_task(2.0))
@@ -47,7 +48,7 @@ def test_a_rate_that_is_right_is_kept():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bounded", [True, False])
+@pytest.mark.parametrize("bounded", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_numbers_of_a_plan_are_searched_and_adopted(bounded):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(240, 6)).astype(np.float32)

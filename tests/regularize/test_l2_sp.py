@@ -62,6 +62,7 @@ def test_without_a_gradient_weights_return_to_the_start():
     np.testing.assert_allclose(params["body"]["kernel"], start["body"]["kernel"], atol=1e-5)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_training_stays_nearer_and_a_resumed_run_is_the_same(tmp_path):
     start = plain().init(jax.random.key(5), jnp.zeros((1, 16)))[0]

@@ -82,6 +82,7 @@ def test_features_are_seen_in_the_same_pass(teacher):
     np.testing.assert_allclose(seen, features, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_student_that_is_the_teacher_pays_for_labels_alone(teacher):
     task = squeeze.distil_encoder(

@@ -28,6 +28,7 @@ def trained() -> squeeze.Ensemble:
     return squeeze.ensemble(small(model=plain(0.5), augment=noise), 3, 12, seed=4)
 
 
+@pytest.mark.slow
 def test_every_member_is_what_fit_gives_from_its_seed():
     for i in (0, 2):
         task = small(model=plain(0.5), augment=noise)

@@ -38,6 +38,7 @@ def test_a_soup_of_one_is_the_member_and_of_equals_is_their_weights(forked):
         mean_weights(forked, [])
 
 
+@pytest.mark.slow
 def test_weights_are_averaged(forked):
     mean = mean_weights(forked, [0, 2]).params["last"]["kernel"]
     both = [forked.member(i).params["last"]["kernel"] for i in (0, 2)]

@@ -112,6 +112,7 @@ def test_what_cannot_be_averaged_is_refused(call, message):
         call()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_fit_evaluates_and_keeps_the_averaged_weights(tmp_path):
     task = small(optimizer=optax.chain(optax.sgd(0.5), ema(0.9)))

@@ -98,6 +98,7 @@ def test_skipping_leaves_the_update_out_and_nothing_else():
         assert_identical(one_more, dataclasses.replace(before, step=before.step + 1))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_skipping_is_resumed_to_the_bit(tmp_path):
     options = {"on_nan": "skip", "eval_every": 10}

@@ -47,6 +47,7 @@ def test_a_run_without_one_is_cooled_down_when_it_is_resumed(whole, tmp_path):
     assert cooled.history.rows == whole.history.rows
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_it_goes_on_where_it_was_cut_off(whole, tmp_path):
     fit(NOISY, 12, cooldown=4, eval_every=10, out=tmp_path, minutes=1e-9)

@@ -114,6 +114,7 @@ def test_patience_has_to_run_out():
     assert fit(min_delta=10.0).steps == 9  # nothing falls by so much
 
 
+@pytest.mark.exhaustive
 # between evaluations, and at one
 @pytest.mark.slow
 @pytest.mark.parametrize("cut", [4, pytest.param(6, marks=pytest.mark.slow)])

@@ -163,6 +163,7 @@ def test_a_plateau_is_told_in_the_history_and_on_standard_error(capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_patience_ends_it_too():
     run = endless(small(optimizer=optax.sgd(0.0)), eval_every=2, patience=5)

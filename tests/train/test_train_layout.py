@@ -214,6 +214,7 @@ def test_the_number_of_traces_does_not_grow_with_the_steps(options, monkeypatch)
     assert counts[0] == counts[1]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_auto_takes_a_number_of_devices_and_trains_as_one():
     run = jr.fit(small(), 10, devices="auto")

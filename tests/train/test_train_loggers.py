@@ -78,6 +78,7 @@ def records(path):
         data = data[16 + length :]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_tensorboard_files_hold_the_numbers(tmp_path):
     event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")

@@ -14,6 +14,7 @@ from jrecipe.train import lr_find, reference_trainer
 from jrecipe.train.rate_finder import _read
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_state_and_the_run_stay_as_they_were():
     task = small(model=plain(dropout=0.3, norm=True))

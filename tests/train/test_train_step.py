@@ -52,6 +52,7 @@ def test_padding_equals_leaving_the_rows_out():
     assert_close(STEP(start(), padded)[1], STEP(start(), short)[1])
 
 
+@pytest.mark.slow
 def test_several_steps_equal_a_loop_written_by_hand_in_optax():
     state, batch = start(), batch_of(16)
     params, opt_state = state.params, state.opt_state
@@ -159,6 +160,7 @@ def test_batch_statistics_are_those_of_each_part_averaged():
     assert_identical(*(jax.tree.map(lambda x, i=i: x[i], states.model_state) for i in (0, 1)))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_each_part_draws_its_own_noise():
     def init(key, inputs):

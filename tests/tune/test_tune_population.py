@@ -70,6 +70,7 @@ def test_how_members_are_shared_by_devices_changes_nothing():
     np.testing.assert_allclose([t.value for t in one], [t.value for t in two], rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_what_changes_a_shape_makes_groups():
     space = tune.Space({**SPACE, "width": tune.Choice(4, 8)})
