@@ -122,6 +122,7 @@ def test_one_seed_gives_one_result_and_another_seed_another(trained):
     assert other.history["loss"][0] != trained.history["loss"][0]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_interrupted_run_that_resumes_equals_one_that_was_not(trained, tmp_path):
     jr.fit(trained.task, 20, eval_every=10, out=tmp_path / "run", progress=False)

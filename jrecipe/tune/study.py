@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jrecipe.tune.attempt import HOPELESS, Objective, Outcome, StopTrialError, attempt
+from jrecipe.tune.ctrl_c import remembered_ctrl_c
 from jrecipe.tune.designs import sobol
 from jrecipe.tune.ledger import Ledger, Watch, is_surplus, me, read_ledger
 from jrecipe.tune.parameters import Choice, Int, LogUniform, Uniform, kind_of
@@ -109,11 +110,13 @@ def study(
     job = (objective, space, trials, storage, name, seed, prune, grace)
     if workers == 1:
         work = _work(found, *job[:3], seed, 0, False, prune, grace)
-        while True:
-            with reaching(storage):
-                if next(work, None) is None:
-                    break
-            news()
+        with remembered_ctrl_c() as check:
+            while True:
+                with reaching(storage):
+                    if next(work, None) is None:
+                        break
+                news()
+                check()
     else:
         _watch_over(_spawned(job, workers), news)
     ledger = news()

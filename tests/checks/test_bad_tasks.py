@@ -141,6 +141,7 @@ def lines_of(*functions):
     return found
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", TRAINERS, ids=lambda f: f.__name__)
 def test_a_broken_trainer_becomes_findings(broken):

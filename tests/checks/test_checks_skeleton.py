@@ -56,6 +56,7 @@ def assert_caught(name: str, seed: int, *, alone: bool = False) -> None:
     assert found[item].remedy
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK_HEALTHY)
 def test_healthy_programs_raise_no_alarm(name):

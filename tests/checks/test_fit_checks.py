@@ -23,6 +23,7 @@ def often(monkeypatch):
     monkeypatch.setattr("jrecipe.train.monitor.SHARE", 1e9)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize(("least", "steps"), [(0.0, [0, 120]), (1e9, [0, 120, 240, 360])])
 def test_looking_keeps_to_its_share_of_the_time(monkeypatch, least, steps):
@@ -133,6 +134,7 @@ def test_the_state_kept_has_to_score_what_it_scored():
     assert (wrong.verdict, wrong.suspects[0].where) == (Verdict.FAILED, "checkpoint")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_monitor_changes_nothing_and_a_healthy_run_passes(tmp_path, often):
     task = programs.classify(0)

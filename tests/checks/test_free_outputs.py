@@ -56,6 +56,7 @@ def test_losses_that_pull_outputs_away_do_not_rest(loss):
     assert resting_loss(loss, outputs, np.arange(4)) is None
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", [smoothed, twice], ids=["smoothed", "softmax twice"])
 def test_a_floor_of_ones_own_is_no_failure_to_learn(loss):

@@ -57,6 +57,7 @@ def look(**options) -> jr.checks.inside.Inside:
     return jr.look_inside(small(model=Stack(**options), val=pictures(200, 2)))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_numbers_are_those_of_the_network():
     task = small(model=Stack())
@@ -276,6 +277,7 @@ def test_two_programs_are_compiled(monkeypatch):
     assert sorted(made) == ["measure", "relative"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_run_is_looked_into_at_its_best_state():
     fit = jr.fit(small(model=Stack()), 30, progress=False)

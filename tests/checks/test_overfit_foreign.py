@@ -41,6 +41,7 @@ def line(rate: float) -> jr.Task:
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.05, 20.0])
 def test_a_line_is_learned_or_diverges(rate):

@@ -183,6 +183,7 @@ def test_a_healthy_step_is_silent(name: str) -> None:
     assert finding.verdict is Verdict.PASSED, finding.suspects
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @settings(max_examples=2)
 @given(seed=st.integers(0, 10_000))

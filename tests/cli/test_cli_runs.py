@@ -81,6 +81,7 @@ def test_predicted_numbers_are_in_the_units_of_the_table(tmp_path):
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_pictures_are_predicted_as_files_and_as_a_split(tmp_path):
     assert jrecipe("fit", "digits", "--network", "linear", "--steps", 300).code == 0
@@ -99,6 +100,7 @@ def test_pictures_are_predicted_as_files_and_as_a_split(tmp_path):
     assert "none.npy does not exist" in refused.err
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_task_of_ones_own_is_trained_and_predicts_arrays(tmp_path):
     file = write_task(tmp_path / "mine.py")
@@ -322,6 +324,7 @@ def test_fit_computes_in_the_precision_that_is_asked_for(tmp_path):
     assert "--precision" in other.err
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_fit_says_where_memory_cannot_be_kept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -111,6 +111,7 @@ def test_bad_input_is_one_line(target, options, says, file, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_was_done_and_it_goes_on(file, tmp_path):
     pytest.importorskip("optuna", reason="needs the extra `tune`")

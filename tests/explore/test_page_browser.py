@@ -459,6 +459,7 @@ def test_a_phone_needs_no_sideways_scroll(browser, opened, kind):
     until(browser, "return document.querySelector('.jx-side').open")  # nothing to click there
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_no_examples_is_a_page_that_says_so(browser, opened):
     columns = (Column("loss", np.zeros(0)), Column("label", np.zeros(0, "U1")))

@@ -75,6 +75,7 @@ def test_a_seed_decides_the_data(name: str) -> None:
     assert not np.array_equal(first[0], other[0])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_every_program_builds_and_is_small() -> None:
     for program in HEALTHY:

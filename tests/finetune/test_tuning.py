@@ -130,6 +130,7 @@ def test_a_plan_that_cannot_be_is_refused(change, said):
         finetune.Plan(**change)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_label_that_training_does_not_have_is_an_error(found):
     kind = KINDS["classify"][0]

@@ -118,6 +118,7 @@ def test_minutes_have_to_be_some():
             jr.cook(iris(), minutes=minutes)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_report_saves_itself(dinner, tmp_path):
     dinner[0].report.save(tmp_path)

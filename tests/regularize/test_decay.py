@@ -123,6 +123,7 @@ def steady(optimizer, seed: int, steps: int, module=None) -> jr.Fit:
     return jr.fit(task, steps, seed=seed % 97, eval_every=steps, progress=False)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @settings(max_examples=2)
 @given(seed=seeds, decay=st.sampled_from((0.1, 0.5)))

@@ -141,6 +141,7 @@ def test_early_stopping_takes_the_best_of_the_way():
         assert best.val_loss[i] == pytest.approx(min(run.history["val_loss"][1:]), rel=1e-3)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_streamed_data_and_arms_score_alike():
     rung = Rung(name="one", early_stopping=True)

@@ -59,6 +59,7 @@ def test_half_of_the_layers_are_those_of_distilbert():
     assert sorted(params["encoder"]) == ["embeddings", *(f"layer_{i}" for i in range(6))]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_all_layers_are_the_teacher_and_half_fit_the_smaller_network(teacher):
     inputs = texts(9, 3)[0]
@@ -126,6 +127,7 @@ def test_training_brings_hidden_states_together(teacher):
     assert network.size < teacher.size
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_what_does_not_fit_is_refused(teacher):
     with pytest.raises(jr.TaskError, match=r"encoder\.depth"):

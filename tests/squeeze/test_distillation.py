@@ -109,6 +109,7 @@ def test_a_smaller_student_and_a_single_teacher_do(teacher):
     assert not run.problem
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_teacher_does_not_move_and_students_can_be_seeds_of_one_program(teacher):
     taught = squeeze.distil(teacher, small(augment=noise))
@@ -137,6 +138,7 @@ def test_what_cannot_be_distilled_is_refused(teacher, said, given):
         squeeze.distil(given.pop("teacher"), given.pop("student"), **given)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_yes_and_no_are_distilled():
     x, y = pictures(60, 1)

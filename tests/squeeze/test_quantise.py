@@ -122,6 +122,7 @@ def tuned(activations: bool = False):
     return jr.fit(task, steps=60, progress=False)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_training_that_foresees_8_bits_loses_nothing_to_them():
     fit = tuned()

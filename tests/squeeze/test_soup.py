@@ -24,6 +24,7 @@ def forked() -> squeeze.Ensemble:
     return squeeze.ensemble(small(model=plain(norm=True)), 3, 12, seed=1, shared=6)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_soup_of_one_is_the_member_and_of_equals_is_their_weights(forked):
     assert mean_weights(forked, [2]).evaluate("val").loss == forked.member(2).evaluate("val").loss
@@ -67,6 +68,7 @@ def test_what_ruins_the_mean_is_left_out(forked):
     assert mean_weights(members, [0, 1]).evaluate("val").metric < 0.3  # if it went in
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_members_of_one_beginning_share_it_and_part():
     task = small()

@@ -70,6 +70,7 @@ def test_loss_at_init_and_isolation_of_a_task():
         testing.assert_loss_at_init(task(model=jr.Model(init, loud)))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_batch_that_cannot_be_learned():
     testing.assert_overfits_one_batch(task())
@@ -102,6 +103,7 @@ def test_frozen_parameters_and_all_others():
         testing.assert_frozen(task(), ("nose/*",))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_resuming_is_equivalent_and_a_counter_outside_the_state_is_not():
     testing.assert_resume_equivalent(task(), steps=4, stop=2)
@@ -126,6 +128,7 @@ def _rest(state):
     return state.model_state, state.opt_state, state.key
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @given(strategies.batches((3,), classes=None, targets=(1,), sizes=(7,), padded=True))
 def test_accumulation(batch):

@@ -95,6 +95,7 @@ def test_left_the_picture_but_still_valid():
         assert_equivariant(jax.jit(out), fields=("keypoints",))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_other_names_and_dtypes():
     named = A.renamed(A.random_flip(), mask="road")

@@ -54,6 +54,7 @@ def test_what_breaks_the_contract_is_named(augment, says):
         trained(augment=augment)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_soft_targets_are_no_breach():
     assert trained(augment=jr.augment.mixup(0.2, classes=4)).steps == 1

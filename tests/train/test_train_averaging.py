@@ -88,6 +88,7 @@ def test_an_average_is_resumed_to_the_bit(tmp_path):
     assert_identical(averaged(rest.opt_state, rest.params), averaged(whole.opt_state, whole.params))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_accumulation_counts_updates_not_parts():
     task = small(optimizer=optax.chain(optax.adam(1e-2), ema(0.9)))

@@ -43,6 +43,7 @@ def first_update_with(row: int, seed: int = 0) -> int:
     return int(np.argmax((rows == row).any(axis=1)))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
 def test_a_run_stops_before_the_update_and_names_the_row(tmp_path, value):

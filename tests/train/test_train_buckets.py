@@ -36,6 +36,7 @@ def test_a_run_that_is_resumed_is_the_uninterrupted_one_to_the_bit(tmp_path, sto
     np.testing.assert_array_equal(whole.history["loss"], resumed.history["loss"])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 5, 23, 1000])
 def test_evaluation_is_that_of_all_rows_at_once(size):
@@ -69,6 +70,7 @@ def test_a_part_of_a_source_keeps_its_lengths():
     assert SomeRows(jr.data.as_source(([1, 2], [1, 2])), np.array([0])).buckets is None
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_seeds_run_one_after_another_and_as_one_program_are_refused():
     task = text_task()

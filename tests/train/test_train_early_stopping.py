@@ -87,6 +87,7 @@ def fit(seed=0, steps=60, **options) -> jr.Fit:
 whole = functools.cache(fit)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @settings(max_examples=2)
 @given(seed=seeds)
@@ -105,6 +106,7 @@ def test_early_stopping_restores_the_best(seed):
     assert_identical(run.best, fit(seed, run.best_step).state)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_patience_has_to_run_out():
     endless, stopped = fit(patience=None, steps=30), fit(patience=100, steps=30)

@@ -40,6 +40,7 @@ def counting_trainer(press_at=None, number=signal.SIGINT) -> jr.Trainer:
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_foreign_run_stops_saves_and_resumes_between_evaluations(tmp_path, number):

@@ -38,6 +38,7 @@ def test_two_devices_train_as_one(options, accumulate):
         np.testing.assert_allclose(two.history[name], one.history[name], rtol=1e-4)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [JIT, SHARDED], ids=["jit", "sharded"])
 def test_noise_and_batch_statistics_are_those_of_one_device_on_a_mesh(options):
@@ -54,6 +55,7 @@ def test_pmap_draws_noise_on_each_device():
     assert abs(one.history["loss"][1] - two.history["loss"][1]) > 1e-3
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_data_that_is_streamed_is_cut_between_devices():
     task = small(train=Remote(*pictures(60, 1)))
@@ -61,6 +63,7 @@ def test_data_that_is_streamed_is_cut_between_devices():
         assert_close(leaves_of(jr.fit(task, 10, **options)), leaves_of(jr.fit(task, 10)))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_convolution_in_a_loop_is_laid_out_too(monkeypatch):
     monkeypatch.setattr("jrecipe.train.chunks.scans_well", lambda *args: False)
@@ -83,6 +86,7 @@ def test_parameters_are_cut_where_they_can_be():
     assert all(jax.tree.leaves(as_placed))  # after the updates as before them
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [JIT, SHARDED, PMAP, {}], ids=["jit", "sharded", "pmap", "one"])
 def test_a_run_goes_on_with_another_number_of_devices(tmp_path, options):

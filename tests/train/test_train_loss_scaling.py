@@ -26,6 +26,7 @@ def tiny(outputs, targets):
     return 1e-7 * optax.softmax_cross_entropy_with_integer_labels(outputs, targets)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_small_gradients_are_lost_without_it_and_not_with_it():
     step = lambda tx: jr.fit(halved(tx, loss=tiny), steps=1, progress=False).state  # noqa: E731

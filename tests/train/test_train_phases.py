@@ -64,6 +64,7 @@ def test_each_phase_moves_what_it_does_not_freeze_and_nothing_else(steps, traine
     assert moved(start, jr.fit(task, steps).state) == trained
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_run_traces_its_step_once_for_each_phase():
     traced: list[int] = []
@@ -108,6 +109,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(tmp_path, stop, strea
     np.testing.assert_array_equal(whole.history["loss"], resumed.history["loss"])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_best_state_of_an_early_phase_outlives_a_later_one_and_a_resume(tmp_path):
     # The loss rises as soon as the second phase begins, with a rate that is far too large.
@@ -154,6 +156,7 @@ def test_adam_by_leaf_is_adam_where_all_begin_together():
         assert_close(got, expected)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_leaf_that_joins_late_begins_as_one_that_joins_first_only_if_it_has_its_own_count():
     def first_step(scaler) -> float:
@@ -167,6 +170,7 @@ def test_a_leaf_that_joins_late_begins_as_one_that_joins_first_only_if_it_has_it
     assert first_step(optax.scale_by_adam()) == pytest.approx(1e-3 * shared, rel=0.01)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_average_of_weights_counts_the_frozen_value_of_what_joins_late():
     task = task_of(optimizer=optax.chain(optax.sgd(1e-2), ema(0.9)))

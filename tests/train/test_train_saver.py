@@ -41,6 +41,7 @@ def assert_same_run(got: jr.Fit, want: jr.Fit) -> None:
     assert got.history.rows == want.history.rows
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_checkpoints_come_when_asked_and_the_newest_are_kept(tmp_path, whole):
     run = jr.fit(TASK, 24, out=tmp_path, **OPTIONS)
@@ -97,6 +98,7 @@ def test_every_file_of_the_newest_checkpoint_may_be_damaged(tmp_path, whole, har
     gc.collect()  # a read that was dropped half-way would complain here
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_value_that_changed_on_disk_is_noticed(tmp_path, whole):
     """Also where the files are whole ones: those of another run."""
@@ -120,6 +122,7 @@ def test_another_task_is_refused_and_nothing_is_set_aside(tmp_path):
     gc.collect()  # a read that was dropped half-way would complain here
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_damaged_best_state_is_named_and_found_anew(tmp_path):
     run = jr.fit(TASK, 16, out=tmp_path, **OPTIONS)

@@ -62,6 +62,7 @@ def test_streamed_data_takes_the_way_through_fit_to_the_same_numbers(arms):
     assert_same_runs(fit_seeds(task, 6, SEEDS, looks=2), arms)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_knobs_equal_the_same_numbers_written_in_the_task():
     def variant(knobs):

@@ -90,6 +90,7 @@ def test_what_changes_a_shape_makes_groups():
     np.testing.assert_allclose(together, [t.value for t in alone], rtol=1e-6)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_halving_keeps_the_best_and_trains_them_as_if_alone():
     points = tune.random(SPACE, 8, seed=2)
@@ -148,6 +149,7 @@ def test_a_loss_of_the_users_own_needs_no_metric_unless_that_counts():
         tune.population(own, points, steps=4, by="metric")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_convolutions_on_a_cpu_go_in_turn_and_agree_with_fit():
     pictures = rng.normal(size=(32, 4, 4, 1)).astype(np.float32)
@@ -176,6 +178,7 @@ def needs_a_number(params):
     return make_task({**tune.random(SPACE, 1)[0], "rate": float(params["rate"])})
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_number_that_cannot_be_traced_is_named_and_can_make_groups():
     with pytest.raises(TaskError, match=r"rate have no value yet.*groups="):

@@ -57,6 +57,7 @@ def test_what_matters_is_found_and_nothing_else():
     assert sum(found.shares.values()) == pytest.approx(1.0)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_noise_explains_nothing_and_is_said_to():
     noise = np.random.default_rng(0).normal(size=80)

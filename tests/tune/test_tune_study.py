@@ -259,6 +259,24 @@ def test_ctrl_c_puts_a_trial_back_with_its_values_as_often_as_it_comes(tmp_path)
     assert len(set(calls)) == 2  # each slot keeps its values
 
 
+def test_ctrl_c_that_a_library_swallows_ends_it_after_the_trial(tmp_path):
+    calls = []
+
+    def swallows(params, report):
+        calls.append(params["x"])
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1.0)
+        return params["x"] ** 2
+
+    before = signal.getsignal(signal.SIGINT)
+    space, storage = tune.Space({"x": tune.Uniform(-1.0, 1.0)}), tmp_path / "s.journal"
+    with pytest.raises(KeyboardInterrupt):
+        tune.study(swallows, space, trials=5, storage=storage)
+    assert len(calls) == 1
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_of_two_trials_of_a_slot_one_counts():
     one, two = trial(3, 1, "RUNNING"), trial(4, 1, "RUNNING")
     assert is_surplus(two, [one, two])
