@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from jrecipe.checks import Finding, Suspect, Verdict
 from jrecipe.cli.printing import print_report
+from jrecipe.recipe.blown_up import blown_up
 from jrecipe.recipe.checked import facts
 from jrecipe.recipe.dish import Dish
 from jrecipe.report import Report, Section
@@ -35,25 +35,7 @@ def report_of(
       command: the command line.
       cooling: the command that ends a run without an end by a cooldown, "" if there is none.
     """
-    findings = []
-    if result.problem:
-        findings.append(
-            Finding(
-                item="C2",
-                check="finite-loss",
-                verdict=Verdict.FAILED,
-                evidence={"step": result.steps},
-                finding=f"Training stopped: {result.problem}.",
-                remedy="Use a lower --learning-rate, or see what `jrecipe check` finds.",
-                suspects=(
-                    Suspect(
-                        cause="not-finite",
-                        component="optimizer",
-                        why="the loss was finite at first",
-                    ),
-                ),
-            )
-        )
+    problem = blown_up(result)
     known = facts(dish.task, seed, clock, command) | {
         "network": dish.size,
         "steps": result.steps,
@@ -66,7 +48,7 @@ def report_of(
             )
     return Report(
         task=dish.task.name,
-        findings=tuple(findings),
+        findings=() if problem is None else (problem,),
         sections=(
             Section(title="Training", text=_story(result, cooling), figures=(result.curves(),)),
         ),

@@ -64,7 +64,9 @@ def restore(folder: str | Path) -> Trained:
         members = load_ensemble(Path(folder) / "ensemble", trained.task)
         return dataclasses.replace(trained, task=members.joint, state=members)
     best = Path(folder) / "best"
-    if not best.is_dir():
+    # What `cook` made of the network stands in the record when it has ended.
+    cooking = record.get("kind") == "cook" and record.get("status") == "running"
+    if cooking or not best.is_dir():
         raise TaskError(
             f"run {str(folder)!r} has no trained network yet "
             f"({record.get('status', 'no status')}); run: {record.get('command')} --resume"

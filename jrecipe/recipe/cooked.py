@@ -14,6 +14,7 @@ from jrecipe.checks.context import Budget
 from jrecipe.data.splits import Splits
 from jrecipe.explore import Survey
 from jrecipe.figures import Bars, Table
+from jrecipe.recipe.blown_up import blown_up
 from jrecipe.recipe.checked import facts, require_task
 from jrecipe.recipe.courses import Course, Courses
 from jrecipe.recipe.deadline import Deadline
@@ -21,7 +22,6 @@ from jrecipe.recipe.dish import Dish, PlannedDish, dish_from_json, dish_of
 from jrecipe.recipe.effort import (
     Effort,
     Ending,
-    Pace,
     effort_of,
     ending_of,
     lightened,
@@ -49,9 +49,9 @@ UNTRIED = (
     "learning rate falls to 0 (C4) without a trial of that: a constant one ends in its own noise."
 )
 STAGES = ("inspect", "skeleton", "overfit", "regularise", "tune")  # each ends at a gate
-_NO_TIME = (
-    "two more networks and a student would take more than half of the work of a run; "
-    "give --minutes, or use `jrecipe ensemble`."
+_NO_ROOM = (
+    "there is no room for two more networks and a student in the work, or the time, of a run; give "
+    "more --minutes, or use `jrecipe ensemble`."
 )
 _SAVED = "Ensemble and student are in folders of these names, as runs of their own."
 # Shares of the time that is left when a stage begins.
@@ -275,17 +275,15 @@ class Kitchen:
         return (finding,), (section,), runs, {"regularise": float(runs.best.mean())}
 
     def _tune(self) -> tuple[Any, ...]:
-        effort, pace = self._effort, Pace(cost=0.0, work=0.0)
+        effort, pace = self._effort, pace_of(self.dish.task, self.deadline)
         part = self.deadline.part(_SHARES["tune"])
-        if self.deadline.minutes is not None:
-            pace = pace_of(self.dish.task, self.deadline)
         trials = trials_within(pace, effort, part.left)
         if trials:
             self.say(f"Tune: {trials} trials as one program, the best again from fresh seeds")
         before = self.dish
         tuned = tune(before, effort, trials, self.seed)
         self.dish = tuned.dish
-        ending = ending_of(self.dish.task, self.deadline)
+        ending = ending_of(self.dish.task, self.deadline, pace)
         numbers = dataclasses.asdict(ending)
         if tuned.runs is not None and tuned.before is not None:
             numbers["fresh"] = float(tuned.before.best.mean())
@@ -305,12 +303,18 @@ class Kitchen:
         self.fit = fit = train_finally(
             self.dish.task, ending.final, self.seed, out=out, resume=resume, progress=progress
         )
-        if fit.interrupted or fit.problem:
+        if fit.interrupted:
+            return
+        if (problem := blown_up(fit)) is not None:  # nothing of it is worth the test split
+            self.findings.append(problem)
+            self.sections.append(
+                Section(title="The final run", text=(str(fit),), figures=(fit.curves(),))
+            )
             return
         seen, inside = look_once(fit, self.ignore)
         self.findings += seen
         self.sections += inside
-        self.squeezed = squeezed = squeeze(fit, ending.members, self.say, why_not=_NO_TIME)
+        self.squeezed = squeezed = squeeze(fit, ending.members, self.say, why_not=_NO_ROOM)
         self.findings += heard(squeezed.findings, self.ignore)
         told = squeezed.section
         if squeezed.ensemble is not None and out is not None:

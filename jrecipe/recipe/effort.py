@@ -230,14 +230,20 @@ class Ending:
     bounded: bool
 
 
-def ending_of(task: Task, deadline: Deadline) -> Ending:
-    """Returns how long the final run is, and how many networks are joined."""
+def ending_of(task: Task, deadline: Deadline, pace: Pace) -> Ending:
+    """Returns how long the final run is, and how many networks are joined.
+
+    Args:
+      task: what is trained.
+      deadline: of the run.
+      pace: of the task; what a search changes in it, as a rate, takes no longer.
+    """
     if deadline.minutes is None:
         chosen = effort_of(task)
-        final, members = finish(pace_of(task), chosen.final)
+        final, members = finish(pace, chosen.final)
         return Ending(final=final, members=members, bounded=chosen.bounded)
     wanted = effort(math.ceil(len(task.train) / task.batch_size), 0.0, 0.0).final
-    final, members = finish(pace_of(task, deadline), wanted, deadline.left)
+    final, members = finish(pace, wanted, deadline.left)
     return Ending(final=final, members=members, bounded=final < wanted)
 
 

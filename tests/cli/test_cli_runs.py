@@ -262,6 +262,22 @@ task = make(model=None, trainer=trainer)
     assert "no trained network yet" in jrecipe("predict", "runs/mine", "--split", "val").err
 
 
+@pytest.mark.slow
+def test_a_network_that_is_being_cooked_is_not_asked(tmp_path, monkeypatch):
+    """Until it has ended, the record holds the network with which it began."""
+    monkeypatch.chdir(tmp_path)
+    table = write_classes(tmp_path / "t.csv")
+    assert jrecipe("fit", table, "--network", "linear", "--steps", 3, "--out", "run").code == 0
+    assert jrecipe("predict", "run", "--split", "val").code == 0
+    record = json.loads(Path("run/run.json").read_text())
+    for status, code in (("running", 2), ("done", 0)):
+        text = json.dumps(record | {"kind": "cook", "status": status})
+        Path("run/run.json").write_text(text)
+        asked = jrecipe("predict", "run", "--split", "val")
+        assert asked.code == code
+        assert ("no trained network yet (running)" in asked.err) == (code == 2)
+
+
 @pytest.mark.exhaustive
 @pytest.mark.slow
 def test_cook_digits_that_is_killed_on_the_way(tmp_path):

@@ -5,6 +5,7 @@ import json
 import shutil
 
 import numpy as np
+import optax
 import pytest
 from sklearn.datasets import load_iris
 
@@ -14,7 +15,9 @@ from jrecipe.data import ArraySource
 from jrecipe.data.splits import Splits
 from jrecipe.recipe import cooked, effort, stages
 from jrecipe.recipe.cooked import raise_if_wrong
+from jrecipe.recipe.courses import Courses
 from jrecipe.recipe.plan import Plan, build_task
+from jrecipe.train import Clock
 
 
 def iris():
@@ -110,6 +113,28 @@ def test_a_run_goes_on_at_the_stage_where_it_ended(dinner, tmp_path, small_effor
 
 
 _TIMED = ("Squeeze", "The test split, once")
+
+
+def test_a_final_run_that_blows_up_fails_and_leaves_the_test_split_alone():
+    task = build_task(iris(), Plan(network="linear", batch_size=16))
+    for rate, ends_well in ((1e-2, True), (float("nan"), False)):
+        kitchen = cooked.Kitchen(
+            task.replace(optimizer=optax.sgd(rate)),
+            seed=0,
+            ignore=(),
+            budget="quick",
+            minutes=None,
+            courses=Courses(None, resume=False),
+            human=None,
+            say=lambda text: None,
+        )
+        kitchen.numbers = {"final": 30, "members": 1, "bounded": False, "uninformed": 1.1}
+        kitchen.numbers |= {"seeds": 2, "rung": 10}
+        kitchen.finish(out=None, resume=False, progress=False)
+        report = kitchen.serve("", Clock(), "").report
+        assert report.ok == ends_well
+        assert (report.test is not None) == ends_well
+        assert ("finite-loss" in [f.check for f in report.findings]) != ends_well
 
 
 def test_minutes_have_to_be_some():
