@@ -157,7 +157,7 @@ def ensemble(
                     given = {name: value for name, value in how.items() if value is not None}
                     taught = squeeze.distil(found, task, **given)
                     student = train.fit(taught, steps, seed=seed + members, progress=False)
-                    if student.interrupted:
+                    if student.signal:
                         raise KeyboardInterrupt
                     if student.problem:
                         raise TaskError(f"--distil: {student.problem}.")

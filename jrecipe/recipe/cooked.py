@@ -67,7 +67,7 @@ class Dinner:
       fit: the trained task; None if a gate stopped before.
       dish: the task, or the data and plan, as it came out.
       stopped: the stage whose gate stopped it, empty if none did.
-      interrupted: whether Ctrl-C ended it early.
+      interrupted: whether Ctrl-C or SIGTERM ended it in or after the final run.
       survey: what is known of every example; None where a resumed run had looked before.
       ensemble: the final run and other seeds together; None if it was not made.
       student: the training of one network on what the ensemble answers; None if there is none.
@@ -303,7 +303,7 @@ class Kitchen:
         self.fit = fit = train_finally(
             self.dish.task, ending.final, self.seed, out=out, resume=resume, progress=progress
         )
-        if fit.interrupted:
+        if fit.signal:
             return
         if (problem := blown_up(fit)) is not None:  # nothing of it is worth the test split
             self.findings.append(problem)
@@ -356,7 +356,7 @@ class Kitchen:
             fit=self.fit,
             dish=self.dish,
             stopped=stopped,
-            interrupted=self.fit is not None and self.fit.interrupted,
+            interrupted=self.fit is not None and bool(self.fit.signal),
             survey=None if self.looked is None else self.looked.survey,
             ensemble=None if self.squeezed is None else self.squeezed.ensemble,
             student=None if self.squeezed is None else self.squeezed.student,

@@ -89,7 +89,7 @@ def squeeze(fit: Fit, members: int, say: Callable[[str], object], *, why_not: st
         else:
             say(f"Squeeze: a student of the ensemble, {fit.steps} updates")
             student = train(taught, fit.steps, seed=fit.seed + members, progress=False)
-            if student.interrupted:
+            if student.signal:
                 raise KeyboardInterrupt
             if student.problem:
                 text.append(f"No student: {student.problem}.")

@@ -144,7 +144,7 @@ def _by_fit(
     every = max(1, -(-steps // LOOKS)) if rung.early_stopping else steps
     for seed in seeds:
         run = fit(task, steps, seed=seed, eval_every=every, progress=False)
-        if run.interrupted:  # a part of the seeds is no answer
+        if run.signal:  # a part of the seeds is no answer
             raise KeyboardInterrupt
         states.append(run.best if rung.early_stopping else run.state)
     return states

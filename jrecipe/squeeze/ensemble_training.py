@@ -126,7 +126,7 @@ def _by_fit(task: Task, steps: int, seeds: Sequence[int]) -> list[TrainState]:
     states = []
     for seed in seeds:
         run = fit(task, steps, seed=seed, progress=False)
-        if run.interrupted:
+        if run.signal:
             raise KeyboardInterrupt
         if run.problem:
             raise TaskError(f"ensemble: seed {seed}: {run.problem}.")

@@ -34,7 +34,8 @@ class Fit:
       seconds: wall time of this call.
       compile_seconds: part of it spent compiling.
       interrupted: whether Ctrl-C or SIGTERM ended it early.
-      signal: "SIGINT" or "SIGTERM" if so, "" otherwise.
+      signal: "SIGINT" or "SIGTERM" if one came, "" otherwise. It may have come too late to end this
+        run; what trains several has to end then.
       problem: why it could not go on, empty if it could.
       stopped: why `patience` (D11) or `minutes` ended it, empty if they did not.
       unsaved: why the last checkpoint could not be written, empty if it was or was not asked for.

@@ -216,6 +216,7 @@ def fit(
         state = layout.local(run.state)
         if saver is not None and not (run.problem and task.trainer is not None):
             unsaved = saver.finish(run.step, state, run.best_step, run.best, run.history)
+        request = request or agreed(interrupted())
     if request == TIME:
         stopped = stopped or f"its {minutes:g} minutes are over"
     over = cadence.is_over(run.step)
@@ -231,7 +232,7 @@ def fit(
         seconds=clock.seconds,
         compile_seconds=clock.compile_seconds,
         interrupted=not ended,
-        signal="" if ended else request,
+        signal="" if request == TIME else request,
         problem=run.problem,
         stopped="" if run.problem or over else stopped,
         unsaved=unsaved,

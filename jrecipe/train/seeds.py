@@ -239,7 +239,7 @@ def fit_seeds(task: Task, steps: int, seeds: Sequence[int], looks: int = 10) -> 
     fits = []
     for seed in seeds:
         fits.append(fit(task, every * looks, seed=seed, eval_every=every, progress=False))
-        if fits[-1].interrupted:  # a part of the seeds is no answer
+        if fits[-1].signal:  # a part of the seeds is no answer
             raise KeyboardInterrupt
     at = every * np.arange(1, looks + 1)
 

@@ -78,7 +78,7 @@ class TaskObjective:
 
     def _fitted(self, task: Task, report: Report) -> tuple[float, dict[str, float]]:
         result = fit(task, self.steps, seed=self.seed, progress=False)
-        if result.interrupted:
+        if result.signal:
             raise KeyboardInterrupt
         found = evaluate(
             trainer_of(task).predict,

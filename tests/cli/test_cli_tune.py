@@ -10,6 +10,7 @@ import textwrap
 import time
 
 import pytest
+from cli_runs import process
 
 from jrecipe.tune import read_trials
 
@@ -118,12 +119,7 @@ def test_ctrl_c_keeps_what_was_done_and_it_goes_on(file, tmp_path):
     out = tmp_path / "run"
     words = ("tune", f"{file}:make_task", "--storage", str(tmp_path / "s.journal"), "--out", out)
     words = (*words, "--trials", "2000", "--steps", "9", "--seeds", "2")
-    going = subprocess.Popen(
-        [sys.executable, "-m", "jrecipe", *map(str, words)],
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-    )
+    going = process(*words, cwd=tmp_path)
     file_of = out / "trials.jsonl"
     deadline = time.monotonic() + 300
     while not (file_of.exists() and file_of.read_text().count("\n") >= 3):

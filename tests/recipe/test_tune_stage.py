@@ -25,6 +25,7 @@ def noisy_task(rate: float) -> jr.Task:
     return small(optimizer=optax.sgd(rate))
 
 
+@pytest.mark.slow
 def test_a_rate_that_is_far_too_low_is_found_and_raised():
     dish = dish_of(noisy_task(1e-3))
     tuned = tune(dish, EFFORT, trials=8, seed=0)

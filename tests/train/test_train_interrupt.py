@@ -110,3 +110,13 @@ def test_several_seeds_stop_at_ctrl_c_instead_of_going_on_with_the_next():
     task = small(model=None, trainer=counting_trainer(1))
     with pytest.raises(KeyboardInterrupt):
         fit_seeds(task, 4, (0, 1), looks=2)
+
+
+def test_ctrl_c_in_the_last_updates_is_told_and_ends_what_trains_several():
+    task = small(model=None, trainer=counting_trainer(9))
+    run = jr.fit(task, 10, progress=False)
+    assert (run.steps, run.interrupted, run.signal) == (10, False, "SIGINT")
+    with pytest.raises(KeyboardInterrupt):
+        fit_seeds(task, 10, (0, 1))
+    quiet = jr.fit(small(model=None, trainer=counting_trainer()), 10, progress=False)
+    assert (quiet.steps, quiet.interrupted, quiet.signal) == (10, False, "")

@@ -47,6 +47,7 @@ SPACE = tune.Space(
 )
 
 
+@pytest.mark.slow
 def test_members_are_trained_as_each_alone():
     points = tune.random(SPACE, 3, seed=1)
     told = []
