@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jrecipe.finetune.generation import Generated, begin, check_generation, rows_of, step
+from jrecipe.finetune.repeats import without_repeats
 from jrecipe.models.cache import Cache
 from jrecipe.types import Array, PyTree
 
@@ -32,6 +33,7 @@ def beam_search(
     max_length: int,
     beams: int = 4,
     length_penalty: float = 1.0,
+    no_repeat: int = 0,
     start: int = 0,
     eos: int = 1,
     pad: int = 0,
@@ -54,6 +56,8 @@ def beam_search(
       beams: continuations of each example that run at a time.
       length_penalty: exponent of the length; 0 compares log-probabilities, above 0 favours long
         sequences, below 0 short ones.
+      no_repeat: tokens of the runs that are not written twice, 2 or 3 where a network repeats
+        itself; 0 allows all.
       start: token that stands before the first.
       eos: the end token.
       pad: token behind the end.
@@ -62,17 +66,17 @@ def beam_search(
       The best sequence of each example.
 
     Raises:
-      TaskError: if `max_length` or `beams` is less than 1.
+      TaskError: if `max_length` or `beams` is less than 1, or `no_repeat` less than 0.
 
     References:
       Wu et al., "Google's Neural Machine Translation System", 2016, arXiv:1609.08144, section 7.
     """
-    check_generation("beam_search", max_length=max_length, beams=beams)
+    check_generation("beam_search", no_repeat, max_length=max_length, beams=beams)
     penalty = jnp.float32(length_penalty)
-    return _search(module, params, inputs, penalty, max_length, beams, start, eos, pad)
+    return _search(module, params, inputs, penalty, max_length, beams, no_repeat, start, eos, pad)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4, 5, 6, 7, 8))
+@functools.partial(jax.jit, static_argnums=(0, 4, 5, 6, 7, 8, 9))
 def _search(
     module: nn.Module,
     params: PyTree,
@@ -80,6 +84,7 @@ def _search(
     penalty: Array,
     length: int,
     beams: int,
+    no_repeat: int,
     start: int,
     eos: int,
     pad: int,
@@ -89,6 +94,7 @@ def _search(
 
     def write(state: _State) -> _State:
         said, cache = step(module, params, state.last, state.position, state.cache)
+        said = without_repeats(said, state.ids, state.position, no_repeat)
         total = state.scores[:, :, None] + said
         words = total.shape[-1]
         scores, index = jax.lax.top_k(total.reshape(len(total), -1), min(2, words) * beams)

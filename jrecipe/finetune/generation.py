@@ -27,8 +27,12 @@ class Generated(NamedTuple):
     scores: Array
 
 
-def check_generation(owner: str, **numbers: int) -> None:
-    """Raises TaskError unless each of `numbers`, by the argument's name, is at least 1."""
+def check_generation(owner: str, no_repeat: int, **numbers: int) -> None:
+    """Raises TaskError unless each of `numbers` is at least 1, and `no_repeat` at least 0."""
+    if no_repeat < 0:
+        raise TaskError(
+            f"{owner} needs no_repeat of at least 0, got no_repeat={no_repeat}; 0 allows repeats."
+        )
     for name, value in numbers.items():
         if value < 1:
             raise TaskError(f"{owner} needs {name} of at least 1, got {name}={value}.")

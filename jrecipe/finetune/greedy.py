@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jrecipe.finetune.generation import Generated, begin, check_generation, rows_of, step
+from jrecipe.finetune.repeats import without_repeats
 from jrecipe.models.cache import Cache
 from jrecipe.types import Array, PyTree
 
@@ -28,6 +29,7 @@ def greedy(
     inputs: PyTree,
     *,
     max_length: int,
+    no_repeat: int = 0,
     start: int = 0,
     eos: int = 1,
     pad: int = 0,
@@ -42,20 +44,29 @@ def greedy(
       params: its parameters.
       inputs: what it reads, as for training; `decoder_ids` are not looked at.
       max_length: most tokens of a row, the end token among them.
+      no_repeat: tokens of the runs that are not written twice, 2 or 3 where a network repeats
+        itself; 0 allows all.
       start: token that stands before the first.
       eos: the end token.
       pad: token behind the end.
 
     Raises:
-      TaskError: if `max_length` is less than 1.
+      TaskError: if `max_length` is less than 1 or `no_repeat` less than 0.
     """
-    check_generation("greedy", max_length=max_length)
-    return _greedy(module, params, inputs, max_length, start, eos, pad)
+    check_generation("greedy", no_repeat, max_length=max_length)
+    return _greedy(module, params, inputs, max_length, no_repeat, start, eos, pad)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3, 4, 5, 6))
+@functools.partial(jax.jit, static_argnums=(0, 3, 4, 5, 6, 7))
 def _greedy(
-    module: nn.Module, params: PyTree, inputs: PyTree, length: int, start: int, eos: int, pad: int
+    module: nn.Module,
+    params: PyTree,
+    inputs: PyTree,
+    length: int,
+    no_repeat: int,
+    start: int,
+    eos: int,
+    pad: int,
 ) -> Generated:
     rows = rows_of(inputs)
 
@@ -64,9 +75,9 @@ def _greedy(
 
     def write(state: _State) -> _State:
         said, cache = step(module, params, state.last[:, None], state.position, state.cache)
-        said = said[:, 0]
-        best = jnp.argmax(said, axis=-1).astype(jnp.int32)
         ids, lengths, scores = state.written
+        said = without_repeats(said, ids[:, None], state.position, no_repeat)[:, 0]
+        best = jnp.argmax(said, axis=-1).astype(jnp.int32)
         token = jnp.where(state.ended, pad, best)
         gained = jnp.where(state.ended, 0.0, jnp.max(said, axis=-1))
         written = Generated(

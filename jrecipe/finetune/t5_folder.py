@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jrecipe.finetune.folder import WEIGHTS
-from jrecipe.finetune.t5_names import t5_module, t5_name, t5_turned
+from jrecipe.finetune.t5_names import T5_COPIES, t5_module, t5_name, t5_turned
 from jrecipe.models.t5 import T5
 from jrecipe.types import PyTree, TaskError
 
@@ -46,7 +46,7 @@ def write_t5(folder: str | Path, network: T5, params: PyTree) -> None:
             f"writing {WEIGHTS} needs the package safetensors; pip install 'jrecipe[finetune]'."
         ) from error
     config = {
-        "model_type": "t5",
+        "model_type": T5_COPIES if network.copies else "t5",
         "is_encoder_decoder": True,
         "feed_forward_proj": "gated-gelu" if network.gated else "relu",
         "tie_word_embeddings": network.tied,

@@ -10,7 +10,8 @@ import numpy as np
 from jrecipe.models.t5 import T5
 from jrecipe.types import TaskError
 
-T5_KINDS = ("t5", "mt5")
+T5_COPIES = "t5-pointer"  # our own, which other libraries refuse instead of leaving the pointer out
+T5_KINDS = ("t5", "mt5", T5_COPIES)
 _GATED = {"relu": False, "gated-gelu": True}
 _FIELDS = {  # ours: theirs
     "vocabulary": "vocab_size",
@@ -77,7 +78,7 @@ def t5_module(config: Mapping[str, Any]) -> T5:
     scaled = config.get("scale_decoder_outputs")
     if scaled is False:  # files that transformers 5 writes say tied of T5 1.1 too, but add this
         tied = False
-    return T5(**fields, gated=_GATED[forward], tied=tied)
+    return T5(**fields, gated=_GATED[forward], tied=tied, copies=kind == T5_COPIES)
 
 
 def t5_name(path: tuple[str, ...]) -> str:
@@ -95,6 +96,8 @@ def t5_name(path: tuple[str, ...]) -> str:
         return _SHARED
     if stack == "head":
         return _HEAD
+    if stack == "pointer":
+        return ".".join(("pointer", rest[0], "bias" if rest[1] == "bias" else "weight"))
     if rest[0] == "norm":
         return f"{stack}.final_layer_norm.weight"
     if rest[0] == "positions":

@@ -29,7 +29,7 @@ def train_tokenizer(
     kind: Literal["wordpiece", "unigram"] = "wordpiece",
     folder: str | Path | None = None,
     *,
-    lowercase: bool = True,
+    lowercase: bool | None = None,
     sentinels: int = 100,
 ) -> Any:
     """Learns a tokenizer from texts; the same texts give the same one.
@@ -47,7 +47,8 @@ def train_tokenizer(
       size: tokens in all, special ones included. Fewer come out where the texts hold no more.
       kind: of the tokenizer.
       folder: where to write `tokenizer.json`, made if it is not there; None writes nothing.
-      lowercase: wordpiece only: make everything lower case and take accents off.
+      lowercase: make everything lower case, and for wordpiece take accents off; None to do so for
+        wordpiece only, as the originals do.
       sentinels: unigram only: how many there are.
 
     Returns:
@@ -74,9 +75,9 @@ def train_tokenizer(
     if not lines:
         raise TaskError("train_tokenizer needs texts that are not empty, got none.")
     if kind == "wordpiece":
-        tokenizer = _word_pieces(lines, size, special, lowercase)
+        tokenizer = _word_pieces(lines, size, special, lowercase is not False)
     else:
-        tokenizer = _unigram(lines, size, special)
+        tokenizer = _unigram(lines, size, special, lowercase is True)
     if folder is not None:
         write_tokenizer(folder, tokenizer)
     return tokenizer
@@ -147,10 +148,12 @@ def _letters(tokenizer: Any, lines: list[str], most: int) -> list[str]:
     return sorted(by_count[:most])
 
 
-def _unigram(lines: list[str], size: int, special: tuple[str, ...]) -> Any:
+def _unigram(lines: list[str], size: int, special: tuple[str, ...], lowercase: bool) -> Any:
     lib = library()
     spaces = lib.normalizers.Replace(lib.Regex(r"\s+"), " ")
-    normalizer = lib.normalizers.Sequence([lib.normalizers.NFKC(), spaces, lib.normalizers.Strip()])
+    steps = [lib.normalizers.NFKC(), spaces, lib.normalizers.Strip()]
+    steps += [lib.normalizers.Lowercase()] if lowercase else []
+    normalizer = lib.normalizers.Sequence(steps)
     pieces = _pieces([normalizer.normalize_str(line) for line in lines], size - len(special))
     vocabulary = [(token, 0.0) for token in special] + pieces
     tokenizer = lib.Tokenizer(lib.models.Unigram(vocabulary, special.index("<unk>")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -11,8 +11,9 @@ import jax.numpy as jnp
 
 from jrecipe.models.cache import Cache
 from jrecipe.models.dropout import Dropout
+from jrecipe.models.pointer import Pointer, Source
 from jrecipe.models.relative_positions import RelativePositions
-from jrecipe.models.t5_layer import Layer, LayerSizes, causal, norm
+from jrecipe.models.t5_layer import KeysValues, Layer, LayerSizes, causal, norm
 from jrecipe.models.tokens import check_tokens
 from jrecipe.types import TaskError
 
@@ -54,21 +55,36 @@ class _Stack(nn.Module):
             x = layer(x, bias=bias, mask=mask, states=states, states_mask=states_mask, train=train)
         return self.drop(self.norm(x), deterministic=not train)
 
-    def reads(self, states: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
+    def reads(self, states: jax.Array) -> list[KeysValues]:
         return [layer.reads(states) for layer in self._layers()]
 
-    def step(self, x: jax.Array, position: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
-        length = cache.own[0][0].shape[2]
+    def step(
+        self,
+        x: jax.Array,
+        position: jax.Array,
+        own: list[KeysValues],
+        reads: list[KeysValues],
+        *,
+        states_mask: jax.Array,
+    ) -> tuple[jax.Array, list[KeysValues]]:
+        length = own[0][0].shape[2]
         bias = self.positions.row(position, length)
         mask = (jnp.arange(length) <= position)[None, None, None]
-        reads, states_mask = cache.shared
         kept = []
-        for layer, own, read in zip(self._layers(), cache.own, reads, strict=True):
-            x, own = layer.step(
-                x, own, read, position, bias=bias, mask=mask, states_mask=states_mask
+        for layer, before, read in zip(self._layers(), own, reads, strict=True):
+            x, after = layer.step(
+                x, before, read, position, bias=bias, mask=mask, states_mask=states_mask
             )
-            kept.append(own)
-        return self.norm(x), cache._replace(own=kept)
+            kept.append(after)
+        return self.norm(x), kept
+
+
+class _Read(NamedTuple):
+    """What the encoder made of its tokens: [b, t, width], bool[b, 1, 1, t], and to copy from."""
+
+    states: jax.Array
+    mask: jax.Array
+    source: Source | None
 
 
 class T5(nn.Module):
@@ -93,6 +109,9 @@ class T5(nn.Module):
       gated: feed-forward with a gate by GELU instead of a plain ReLU.
       tied: use the embedding as the last layer; otherwise it is a layer "head", which starts at 0
         (B4).
+      copies: also write by copying tokens of what was read (see `jrecipe.models.pointer.Pointer`),
+        which no public weights know; a network from scratch learns to sum texts up from thousands
+        instead of millions of them. Its logits are log-probabilities.
       scaled: multiply what the last layer sees by `width ** -0.5`; None to do so if `tied`.
       buckets: of relative positions, at least 4.
       farthest: distance in tokens from which on positions are not told apart.
@@ -121,6 +140,7 @@ class T5(nn.Module):
     hidden: int = 2048
     gated: bool = False
     tied: bool = True
+    copies: bool = False
     scaled: bool | None = None
     buckets: int = 32
     farthest: int = 128
@@ -129,7 +149,7 @@ class T5(nn.Module):
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
-        """Makes the embedding, the two stacks and, unless tied, the last layer."""
+        """Makes the embedding, the stacks, the pointer if it copies, the last layer if not tied."""
         sizes = LayerSizes(
             self.width,
             self.heads,
@@ -145,6 +165,8 @@ class T5(nn.Module):
         self.encoder = _Stack(sizes, self.depth, False, self.buckets, self.farthest)
         depth = self.depth if self.decoder_depth is None else self.decoder_depth
         self.decoder = _Stack(sizes, depth, True, self.buckets, self.farthest)
+        if self.copies:
+            self.pointer = Pointer(self.width, self.dtype)
         if not self.tied:
             zeros = nn.initializers.zeros
             self.head = nn.Dense(
@@ -163,12 +185,11 @@ class T5(nn.Module):
         Raises:
           TaskError: if an input is missing, or ids are no token ids.
         """
-        return self._logits(self.features(inputs, train=train))
+        return self.decode(inputs, self.encode(inputs, train=train), train=train)
 
     def features(self, inputs: Mapping[str, jax.Array], *, train: bool = False) -> jax.Array:
         """Returns the decoder's states [b, s, width], from which come the logits."""
-        states = self.encode(inputs, train=train)
-        return self._decoded(_pick(inputs, "decoder_ids"), states, _pick(inputs, "mask"), train)
+        return self._decoded(inputs, self._read(inputs, self.encode(inputs, train=train)), train)
 
     def encode(self, inputs: Mapping[str, jax.Array], *, train: bool = False) -> jax.Array:
         """Returns what the encoder makes of "ids" and "mask": [b, t, width]."""
@@ -177,28 +198,28 @@ class T5(nn.Module):
         return self.encoder(self.shared(ids), _over_keys(mask), train=train)
 
     def decode(
-        self, decoder_ids: jax.Array, states: jax.Array, mask: jax.Array, *, train: bool = False
+        self, inputs: Mapping[str, jax.Array], states: jax.Array, *, train: bool = False
     ) -> jax.Array:
         """Returns logits float32[b, s, vocabulary].
 
         Args:
-          decoder_ids: int32[b, s], as in the inputs.
+          inputs: as for the whole.
           states: of the encoder, [b, t, width].
-          mask: of the encoder's tokens, bool[b, t].
           train: switches dropout on.
         """
-        return self._logits(self._decoded(decoder_ids, states, mask, train))
+        read = self._read(inputs, states)
+        return self._logits(self._decoded(inputs, read, train), read.source)
 
     def begin(self, inputs: Mapping[str, jax.Array], beams: int, length: int) -> Cache:
         """Reads the inputs, and makes room for `length` tokens of `beams` continuations of each.
 
         Keys and values of what was read are computed here once, and kept once for all beams.
         """
-        states = self.encode(inputs)
-        shape = (states.shape[0], beams, length, self.heads, self.head_width)
-        reads = self.decoder.reads(states)
-        own = [(jnp.zeros(shape, self.dtype), jnp.zeros(shape, self.dtype)) for _ in reads]
-        return Cache(own, (reads, _over_keys(_pick(inputs, "mask"))))
+        read = self._read(inputs, self.encode(inputs))
+        shape = (len(read.states), beams, length, self.heads, self.head_width)
+        seen = self.decoder.reads(read.states)
+        own = [(jnp.zeros(shape, self.dtype), jnp.zeros(shape, self.dtype)) for _ in seen]
+        return Cache(own, (seen, read.mask, read.source))
 
     def step(self, tokens: jax.Array, position: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
         """Returns logits float32[b, beams, vocabulary] of the next token, and the new cache.
@@ -208,24 +229,34 @@ class T5(nn.Module):
           position: int32[], 0, 1, 2, ..., one call each.
           cache: as `begin`, or the last step, returned it.
         """
-        x, cache = self.decoder.step(self.shared(tokens), position, cache)
-        return self._logits(x), cache
+        seen, mask, source = cache.shared
+        x, own = self.decoder.step(
+            self._embedded(tokens, source), position, cache.own, seen, states_mask=mask
+        )
+        return self._logits(x, source), cache._replace(own=own)
 
-    def _decoded(
-        self, ids: jax.Array, states: jax.Array, mask: jax.Array, train: bool
-    ) -> jax.Array:
+    def _read(self, inputs: Mapping[str, jax.Array], states: jax.Array) -> _Read:
+        mask = _pick(inputs, "mask")
+        source = self.pointer.source(_pick(inputs, "ids"), mask, states) if self.copies else None
+        return _Read(states, _over_keys(mask), source)
+
+    def _embedded(self, tokens: jax.Array, source: Source | None) -> jax.Array:
+        x = self.shared(tokens)
+        return x if source is None else x + self.pointer.following(tokens, source)
+
+    def _decoded(self, inputs: Mapping[str, jax.Array], read: _Read, train: bool) -> jax.Array:
+        ids = _pick(inputs, "decoder_ids")
         check_tokens(ids, "T5's decoder")
+        x = self._embedded(ids, read.source)
         # No mask of padded decoder tokens: a row that could look nowhere would look everywhere.
         allowed = causal(ids.shape[1])
-        return self.decoder(
-            self.shared(ids), allowed, states=states, states_mask=_over_keys(mask), train=train
-        )
+        return self.decoder(x, allowed, states=read.states, states_mask=read.mask, train=train)
 
-    def _logits(self, x: jax.Array) -> jax.Array:
+    def _logits(self, x: jax.Array, source: Source | None) -> jax.Array:
         x = x.astype(jnp.float32)
-        if self.tied if self.scaled is None else self.scaled:
-            x = x * self.width**-0.5
-        return x @ self.shared.embedding.T if self.tied else self.head(x)
+        y = x * self.width**-0.5 if (self.tied if self.scaled is None else self.scaled) else x
+        logits = y @ self.shared.embedding.T if self.tied else self.head(y)
+        return logits if source is None else self.pointer(logits, x, source)
 
 
 def _over_keys(mask: jax.Array) -> jax.Array:

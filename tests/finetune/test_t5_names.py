@@ -12,6 +12,7 @@ from t5_nets import GOLDEN, file_of, small_t5
 from weight_folders import stored
 
 from jrecipe.finetune.load import load_pretrained
+from jrecipe.finetune.t5_folder import write_t5
 from jrecipe.finetune.t5_names import t5_module, t5_name
 from jrecipe.models import t5 as t5_file
 from jrecipe.types import TaskError
@@ -77,6 +78,20 @@ def test_a_head_of_a_tied_network_is_its_embedding(tmp_path):
     )
     found = load_pretrained(again)
     jax.tree.map(np.testing.assert_array_equal, found.params, small_t5("relu_tied")[1])
+
+
+def test_a_pointer_is_kept_under_a_type_that_other_libraries_refuse(tmp_path):
+    sizes = {"width": 8, "depth": 1, "heads": 2, "head_width": 4, "hidden": 8, "decoder_depth": 1}
+    net = t5_file.T5(12, **sizes, copies=True)
+    shapes = jax.eval_shape(net.init, jax.random.key(0), inputs_of())["params"]
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes)
+    write_t5(tmp_path, net, params)
+    assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "t5-pointer"
+    found = load_pretrained(tmp_path)
+    assert found.module == net
+    assert not found.unused
+    jax.tree.map(np.testing.assert_array_equal, found.params, params)
 
 
 @pytest.mark.parametrize("gone", ["shared.weight", "lm_head.weight"])

@@ -50,6 +50,9 @@ def test_unigrams_have_the_tokens_of_t5():
     assert tokenizer.decode(ids) == text
     assert tokenizer.encode("dog <extra_id_3>").ids[-2:] == [6, 1]
     assert 2 in tokenizer.encode("Ω").ids
+    assert tokenizer.encode("The").ids != tokenizer.encode("the").ids
+    lower = train_tokenizer(TEXTS, 120, "unigram", lowercase=True, sentinels=20)
+    assert lower.encode("THE Grey").ids == lower.encode("the grey").ids
 
 
 @kinds

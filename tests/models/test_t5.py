@@ -19,6 +19,7 @@ SMALL = {"width": 12, "depth": 2, "heads": 3, "head_width": 5, "hidden": 17, "fa
 VARIANTS = {
     "tied": {},
     "gated": {"gated": True, "tied": False, "decoder_depth": 1, "buckets": 8},
+    "copies": {"copies": True},
 }
 variants = pytest.mark.parametrize("name", VARIANTS)
 
@@ -152,13 +153,13 @@ def test_what_was_read_is_computed_once_and_kept_once():
 @pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_example_without_tokens_gives_numbers():
-    _, _, forward = network("tied")
+    _, _, forward = network("copies")
     inputs = inputs_of(generator(0))
     assert np.all(np.isfinite(forward(inputs | {"mask": np.zeros_like(inputs["mask"])})))
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("name", ["gated", pytest.param("tied", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["gated", "copies", pytest.param("tied", marks=pytest.mark.slow)])
 def test_every_weight_has_a_gradient_and_dropout_acts_in_training_alone(name):
     module, params, forward = network(name)
     inputs = inputs_of(generator(0))
@@ -211,9 +212,7 @@ def test_encode_and_decode_are_the_whole(seed):
     inputs = inputs_of(generator(seed))
     states = module.apply({"params": params}, inputs, method="encode")
     assert states.shape == (ROWS, READ, SMALL["width"])
-    logits = module.apply(
-        {"params": params}, inputs["decoder_ids"], states, inputs["mask"], method="decode"
-    )
+    logits = module.apply({"params": params}, inputs, states, method="decode")
     np.testing.assert_allclose(logits, forward(inputs), atol=2e-5)
 
 

@@ -33,6 +33,7 @@ class Summarise:
       summary_length: most tokens of a text to write.
       beams: of the search; 1 is greedy.
       length_penalty: above 0 favours longer texts.
+      no_repeat: tokens of the runs that are not written twice; 0 allows repeats.
     """
 
     name: ClassVar[str] = "summarise"
@@ -46,6 +47,7 @@ class Summarise:
     summary_length: int = 32
     beams: int = 4
     length_penalty: float = 1.0
+    no_repeat: int = 0
 
     def read(
         self, rows: TextRows, tokenizer: TextTokenizer, labels: Sequence[str] | None = None
@@ -98,6 +100,7 @@ class Summarise:
             max_length=self.summary_length,
             beams=self.beams,
             length_penalty=self.length_penalty,
+            no_repeat=self.no_repeat,
         ).ids
 
     def answers(
