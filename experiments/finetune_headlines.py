@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=4_000)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--dropout", type=float, default=0.2)
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--out", help="folder for the network (J9)")
     parser.add_argument("--seed", type=int, default=0)

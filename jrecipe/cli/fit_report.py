@@ -8,6 +8,7 @@ from jrecipe.cli.printing import print_report
 from jrecipe.recipe.blown_up import blown_up
 from jrecipe.recipe.checked import facts
 from jrecipe.recipe.dish import Dish
+from jrecipe.recipe.never_better import never_better
 from jrecipe.report import Report, Section
 from jrecipe.train import Clock, Fit
 from jrecipe.train.plateau import plateaus_in
@@ -35,7 +36,7 @@ def report_of(
       command: the command line.
       cooling: the command that ends a run without an end by a cooldown, "" if there is none.
     """
-    problem = blown_up(result)
+    problem = blown_up(result) or never_better(result)
     known = facts(dish.task, seed, clock, command) | {
         "network": dish.size,
         "steps": result.steps,

@@ -29,6 +29,7 @@ from jrecipe.recipe.effort import (
     trials_within,
 )
 from jrecipe.recipe.inside_chapter import look_once
+from jrecipe.recipe.never_better import never_better
 from jrecipe.recipe.plan import target_scale
 from jrecipe.recipe.predictions import look_at_predictions
 from jrecipe.recipe.squeeze_stage import Squeezed, compared, squeeze
@@ -311,6 +312,8 @@ class Kitchen:
                 Section(title="The final run", text=(str(fit),), figures=(fit.curves(),))
             )
             return
+        if (doubt := never_better(fit)) is not None:
+            self.findings += heard([doubt], self.ignore)
         seen, inside = look_once(fit, self.ignore)
         self.findings += seen
         self.sections += inside

@@ -117,7 +117,7 @@ _TIMED = ("Squeeze", "The test split, once")
 
 def test_a_final_run_that_blows_up_fails_and_leaves_the_test_split_alone():
     task = build_task(iris(), Plan(network="linear", batch_size=16))
-    for rate, ends_well in ((1e-2, True), (float("nan"), False)):
+    for rate, ends_well in ((1e-2, True), (float("nan"), False), (-1e-2, True)):
         kitchen = cooked.Kitchen(
             task.replace(optimizer=optax.sgd(rate)),
             seed=0,
@@ -134,7 +134,9 @@ def test_a_final_run_that_blows_up_fails_and_leaves_the_test_split_alone():
         report = kitchen.serve("", Clock(), "").report
         assert report.ok == ends_well
         assert (report.test is not None) == ends_well
-        assert ("finite-loss" in [f.check for f in report.findings]) != ends_well
+        codes = [f.check for f in report.findings]
+        assert ("finite-loss" in codes) != ends_well
+        assert ("better-than-begun" in codes) == (rate < 0)
 
 
 def test_minutes_have_to_be_some():
