@@ -95,6 +95,21 @@ def _existing(context: click.Context, parameter: click.Parameter, data: str) -> 
     click.option("--words", metavar="NAME", help="Field of the words, for tag."),
     click.option("--tags", metavar="NAME", help="Field of their tags, for tag."),
     click.option("--summary", metavar="NAME", help="Field of the text to write, for summarise."),
+    click.option("--prefix", help="For summarise: stands before each text, as 'summarize: '."),
+    click.option(
+        "--summary-length",
+        type=click.IntRange(1),
+        help="For summarise: most tokens of a text to write.",
+    ),
+    click.option("--beams", type=click.IntRange(1), help="For summarise: of the search."),
+    click.option(
+        "--length-penalty", type=float, help="For summarise: above 0 favours longer texts."
+    ),
+    click.option(
+        "--no-repeat",
+        type=click.IntRange(0),
+        help="For summarise: tokens of the runs that are not written twice.",
+    ),
     click.option("--high", type=float, help="For similar: the number of texts that are the same."),
     click.option("--no-crf", is_flag=True, help="For tag: decide word by word."),
     click.option("--max-length", type=click.IntRange(8), help="Most tokens of a text."),
@@ -217,7 +232,9 @@ def _kind(name: str, fields: dict[str, Any]) -> Kind:
 
     made: Any = KINDS[name]
     known = {field.name for field in dataclasses.fields(made)}
-    given = {key: value for key, value in fields.items() if value not in (None, False)}
+    given = {
+        key: value for key, value in fields.items() if value is not None and value is not False
+    }
     if given.pop("no_crf", False):
         given["crf"] = False
     for key in given:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import csv
 import json
 
+import jax
+import numpy as np
 import pytest
 from cli_runs import jrecipe as run
 from small_encoder import questions, reviews, tweets, write_small_encoder
 from tfds_sets import write_set
+
+import jrecipe as jr
+from jrecipe import finetune
 
 
 @pytest.fixture(scope="module")
@@ -145,11 +150,44 @@ def test_a_question_and_a_passage_are_two_texts(encoder, tmp_path):
     assert "FIRST<tab>SECOND" in err
 
 
+@pytest.mark.exhaustive
+def test_a_t5_that_copies_writes_as_it_was_told_to(tmp_path):
+    rows = [{"text": row["text"], "title": row["text"].split()[0]} for row in reviews(64)]
+    words = finetune.train_tokenizer([row["text"] for row in rows], 60, "unigram", sentinels=2)
+    sizes = {"width": 8, "depth": 1, "heads": 2, "head_width": 4, "hidden": 8}
+    net = jr.models.T5(words.get_vocab_size(), **sizes, copies=True)
+    ids = np.ones((1, 2), np.int32)
+    inputs = {"ids": ids, "mask": ids > 0, "decoder_ids": ids}
+    params = net.init(jax.random.key(0), inputs)["params"]
+    finetune.write_pretrained(tmp_path / "t5", net, params, words)
+    data, out = write_lines(tmp_path / "rows.jsonl", rows), tmp_path / "run"
+    code, said, err = run(
+        *("finetune", "summarise", data, "--encoder", str(tmp_path / "t5"), "--out", str(out)),
+        *("--summary", "title", "--prefix", "sum up: ", "--summary-length", "7", "--beams", "2"),
+        *("--length-penalty", "0", "--no-repeat", "1", "--epochs", "1"),
+    )
+    assert code == 0, err
+    assert "ROUGE-1" in said
+    kind = finetune.load_finetuned(out).kind
+    assert kind == finetune.Summarise(
+        summary="title",
+        prefix="sum up: ",
+        summary_length=7,
+        beams=2,
+        length_penalty=0.0,
+        no_repeat=1,
+    )
+    code, written, err = run("predict", out, rows[0]["text"])
+    assert code == 0, err
+    assert len(words.encode(written.strip().split("\t")[1]).ids) <= 8
+
+
 @pytest.mark.thin(4)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("tag", "--no-crf", "--text", "x"), "--text has no meaning for the task tag"),
+        (("classify", "--no-repeat", "0"), "--no-repeat has no meaning for the task classify"),
         (("classify", "--no-crf"), "--no-crf has no meaning for the task classify"),
         (("classify", "--text", "body"), "body"),
         (("classify", "--max-length", "999"), "128 positions"),
