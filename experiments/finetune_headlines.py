@@ -28,10 +28,15 @@ HELD_OUT = 500  # rows of training by which writing is chosen
 LEADS = (9, 12, 14, 16)  # words
 
 
-def lead(rows: list[dict], words: int) -> finetune.SummaryScores:
-    """Returns the scores of the first words of each text."""
-    written = [" ".join(row["text"].split()[:words]) for row in rows]
-    return finetune.summary_scores(written, [row["title"] for row in rows])
+def lead(rows: list[dict], words: int) -> list[str]:
+    """Returns the first words of each text."""
+    return [" ".join(row["text"].split()[:words]) for row in rows]
+
+
+def of_each(written: list[str], titles: list[str]) -> np.ndarray:
+    """Returns ROUGE-L of each row."""
+    pairs = zip(written, titles, strict=True)
+    return np.array([finetune.summary_scores([text], [title]).rougeL for text, title in pairs])
 
 
 def drawn(rows: list[dict], options: argparse.Namespace, folder: str) -> finetune.PretrainedText:
@@ -89,7 +94,8 @@ def main() -> None:
     splits = finetune.read_splits(options.data)
     rows, dev = list(splits["train"]), list(splits["val"])
     held_out, train = rows[:HELD_OUT], rows[HELD_OUT:]
-    leads = {words: lead(dev, words) for words in LEADS}
+    titles = [row["title"] for row in dev]
+    leads = {words: finetune.summary_scores(lead(dev, words), titles) for words in LEADS}
     for words, scores in leads.items():
         print(f"first {words} words: {scores}", flush=True)
 
@@ -103,13 +109,16 @@ def main() -> None:
         answers = [answer["answer"] for answer in predictor.answers(dev)]
         if options.out:
             predictor.save(options.out)
-    scores = finetune.summary_scores(answers, [row["title"] for row in dev])
-    print(f"headlines: {scores}")
+    print(f"headlines: {finetune.summary_scores(answers, titles)}")
     for i in np.linspace(0, len(dev) - 1, 8).astype(int):
         print(f"- {dev[i]['title']}\n  {answers[i]}")
     best = max(leads, key=lambda words: leads[words].rougeL)
-    gain = 100 * (scores.rougeL - leads[best].rougeL)
-    print(f"ROUGE-L is {gain:+.1f} points from the first {best}; jrecipe {jr.__version__}")
+    gain = 100 * (of_each(answers, titles) - of_each(lead(dev, best), titles))
+    error = 1.96 * gain.std(ddof=1) / len(gain) ** 0.5
+    print(
+        f"ROUGE-L is {gain.mean():+.1f} ± {error:.1f} points from the first {best} words; "
+        f"jrecipe {jr.__version__}"
+    )
 
 
 if __name__ == "__main__":

