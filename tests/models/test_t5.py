@@ -95,8 +95,14 @@ def compiled_writing(name, beams):
     return begin, step
 
 
-@pytest.mark.exhaustive
-@variants
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow if n == "copies" else pytest.mark.exhaustive)
+        for n in VARIANTS
+    ],
+)
+@settings(max_examples=3)
 @given(seed=seeds)
 def test_each_step_with_the_cache_gives_the_logits_without_it(name, seed):
     rng, beams = generator(seed), 2
