@@ -90,7 +90,7 @@ def test_optuna_searches_a_file(file, tmp_path):
     assert (tmp_path / "s.journal").exists()
 
 
-@pytest.mark.thin(3)
+@pytest.mark.thin(6)
 @pytest.mark.parametrize(
     ("target", "options", "says"),
     [

@@ -120,6 +120,7 @@ def until(browser, script):
     raise AssertionError(f"this never came true: {script}")
 
 
+@pytest.mark.slow
 @needs_browser
 def test_annotations_are_seen_at_their_places_and_can_be_hidden(browser, tmp_path):
     path = tmp_path / "page.html"

@@ -334,6 +334,7 @@ def test_an_example_is_shown_large_and_the_arrows_lead_on(browser, opened):
     assert "Example 3 of 133" in dialog.text
 
 
+@pytest.mark.slow
 def test_what_is_shown_is_saved_with_the_filter_in_words(browser, opened, tmp_path):
     examples = pets()
     opened(examples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from jrecipe.finetune.repeats import without_repeats
 from jrecipe.types import TaskError
 
 WORDS, LENGTH, ROWS, BEAMS = 4, 8, 3, 2
+barring = jax.jit(without_repeats, static_argnums=3)
 
 
 def barred(written, size):
@@ -29,7 +31,7 @@ def test_barred_is_what_lists_bar(seed, size, position):
     rng = generator(seed)
     said = rng.normal(size=(ROWS, BEAMS, WORDS)).astype(np.float32)
     ids = rng.integers(0, WORDS, (ROWS, BEAMS, LENGTH)).astype(np.int32)
-    got = np.asarray(without_repeats(said, ids, np.int32(position), size))
+    got = np.asarray(barring(said, ids, np.int32(position), size))
     for row in range(ROWS):
         for beam in range(BEAMS):
             out = barred(ids[row, beam, :position].tolist(), size) if size else set()
@@ -45,7 +47,7 @@ def test_a_network_that_goes_round_in_circles_stops_doing_so(search):
     options = {"max_length": LENGTH, "eos": 1, "pad": 9}
     round_and_round = search(Table(), {}, table, **options).ids
     assert np.all(np.asarray(round_and_round)[:, :6] == [2, 3, 2, 3, 2, 3])
-    for size in (1, 2, 3):
+    for size in (1, 3):
         for row in np.asarray(search(Table(), {}, table, no_repeat=size, **options).ids):
             written = row[row != 9].tolist()
             runs = [tuple(written[i : i + size]) for i in range(len(written) - size + 1)]

@@ -93,6 +93,7 @@ def test_a_person_answers_by_keys_takes_back_goes_on_after_a_reload_and_gets_the
     assert browser.get_log("browser") == []
 
 
+@pytest.mark.slow
 def test_hostile_names_and_texts_are_shown_as_text_and_nothing_is_requested(
     browser,
     opened,

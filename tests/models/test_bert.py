@@ -72,6 +72,7 @@ def test_more_padding_changes_nothing(kind):
     np.testing.assert_allclose(got[cut["mask"]], want[cut["mask"]], atol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_positions_are_counted_by_the_mask_where_there_is_a_first_position():
     text = texts(np.random.default_rng(2))
     moved = {name: np.roll(part, 2, axis=1) for name, part in text.items()}

@@ -115,6 +115,7 @@ def test_a_run_goes_on_at_the_stage_where_it_ended(dinner, tmp_path, small_effor
 _TIMED = ("Squeeze", "The test split, once")
 
 
+@pytest.mark.slow
 def test_a_final_run_that_blows_up_fails_and_leaves_the_test_split_alone():
     task = build_task(iris(), Plan(network="linear", batch_size=16))
     for rate, ends_well in ((1e-2, True), (float("nan"), False), (-1e-2, True)):

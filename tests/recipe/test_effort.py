@@ -146,6 +146,7 @@ def test_minutes_are_counted_down_and_divided():
     assert over.part(0.5).left == 0.0
 
 
+@pytest.mark.slow
 def test_where_time_is_given_an_update_is_timed():
     plenty, none = (effort_of(small(), Deadline(minutes)) for minutes in (10.0, 1e-3))
     assert not plenty.bounded
@@ -154,6 +155,7 @@ def test_where_time_is_given_an_update_is_timed():
     assert none.final == 100
 
 
+@pytest.mark.slow
 def test_a_large_validation_split_does_not_make_an_update_dear():
     """It is scored now and then; a run of few updates would be nothing but that."""
     few, many = (

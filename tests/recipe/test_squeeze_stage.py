@@ -24,6 +24,7 @@ def squeezed(fit):
     return squeeze(fit, 3, lambda text: None)
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_the_final_run_and_other_seeds(fit, squeezed):
     assert len(squeezed.ensemble) == 3
     first = squeezed.ensemble.member(0)
@@ -45,6 +46,7 @@ def test_the_student_answers_by_itself_and_is_scored_on_validation(fit, squeezed
     assert "val" in squeezed.section.table.columns[1]
 
 
+@pytest.mark.exhaustive
 def test_eight_bits_are_compared_with_the_original(fit, squeezed):
     comparison, why = compared(fit, squeezed, "val")
     assert not why

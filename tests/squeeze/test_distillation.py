@@ -49,6 +49,7 @@ def test_the_soft_loss_is_a_divergence_with_the_gradient_of_soft_labels(seed, te
     np.testing.assert_allclose(soft, jax.grad(hinton)(student), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_the_loss_mixes_labels_and_teacher_by_the_share():
     student, teacher = logits(0, 5, 4)
     labels = np.arange(5) % 4

@@ -96,6 +96,7 @@ def test_a_vmapped_program_gives_the_same_as_one_member_after_another(monkeypatc
     np.testing.assert_allclose(joint.apply(*weights, inputs)[0], here, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_temperature_finds_what_logits_were_multiplied_by_and_keeps_decisions():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(4000, 3))
@@ -199,6 +200,7 @@ def other_form() -> jr.Task:
     return small(model=jr.models.MLP(4, width=8, depth=1))
 
 
+@pytest.mark.exhaustive
 def test_numbers_are_averaged_and_have_no_temperature():
     x, y = pictures(60, 1)
     task = small(

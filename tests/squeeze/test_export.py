@@ -75,6 +75,7 @@ def test_8_bits_stay_8_bits_in_the_file(tmp_path, to):
     np.testing.assert_allclose(small.outputs(inputs), quantise(original)(inputs), atol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_an_ensemble_is_exported_as_one_network_with_its_calibrated_mean(tmp_path):
     task = small(model=plain())
     inputs = task.val.take(np.arange(20))[0]

@@ -97,6 +97,7 @@ def test_statistics_are_made_anew_by_the_weights_they_belong_to(forked):
         squeeze.refresh_statistics(one, batches=0)
 
 
+@pytest.mark.exhaustive
 def test_snapshots_are_the_ends_of_the_cycles_of_one_run():
     members = squeeze.snapshots(small(), cycles=3, steps=16, seed=2)
     assert len(members) == 3

@@ -25,6 +25,7 @@ def whole() -> jr.Fit:
     return fit(NOISY, cooldown=4)
 
 
+@pytest.mark.exhaustive
 def test_it_is_what_a_schedule_would_be(whole):
     """Also for what is decoupled from the gradient: the decay of adamw falls with the rate."""
 

@@ -69,7 +69,9 @@ def test_the_step_sees_the_rows_that_the_order_names():
     np.testing.assert_array_equal(np.stack(seen), batch_rows(60, 16, seed=3, step=0, count=5))
 
 
-@pytest.mark.parametrize("stop", [5, 8])  # between evaluations, and at one
+@pytest.mark.parametrize(  # between evaluations, and at one
+    "stop", [5, pytest.param(8, marks=pytest.mark.exhaustive)]
+)
 def test_interrupted_and_resumed_equals_uninterrupted(whole, tmp_path, stop):
     fit(NOISY, stop, out=tmp_path)
     resumed = fit(NOISY, out=tmp_path, resume=True)
