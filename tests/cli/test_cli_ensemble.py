@@ -74,6 +74,7 @@ def test_bad_options_are_named_and_nothing_is_written(tmp_path, options, said):
     assert not Path("no").exists()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_ensemble_that_is_gone_is_named(tmp_path):
     table = write_classes(tmp_path / "t.csv")

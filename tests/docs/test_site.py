@@ -153,6 +153,7 @@ def test_a_notebook_runs(path, tmp_path):
     assert any("text/html" in o.get("data", {}) for c in done.cells for o in c.get("outputs", []))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path):
     pytest.importorskip("mkdocs.config", reason="needs mkdocs: pip install 'jrecipe[docs]'")

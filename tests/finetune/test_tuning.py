@@ -139,6 +139,7 @@ def test_a_label_that_training_does_not_have_is_an_error(found):
         finetune.fine_tune(kind, found, as_rows(reviews(32)), as_rows(val), PLAN)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_folders_that_cannot_be_are_refused(all_tuned, found, tmp_path):
     with pytest.raises(jr.TaskError, match=r"has no finetuned\.json"):

@@ -56,6 +56,7 @@ def test_a_row_is_a_function_of_seed_and_row(generator):
     assert source.take(np.zeros(0, int))[0].shape == (0, 2)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_values_stay_in_the_range_of_the_data(generator):
     x, _ = points(600, 0)

@@ -71,6 +71,7 @@ def test_all_layers_are_the_teacher_and_half_fit_the_smaller_network(teacher):
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(lambda x: x.shape, wanted)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_features_are_seen_in_the_same_pass(teacher):
     inputs = texts(4, 3)[0]

@@ -25,6 +25,7 @@ def test_the_step_is_traced_once_for_each_length_and_batches_are_as_long_as_a_bu
     assert min(task.train.asked) < max(BUCKETS)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [3, 6])  # an epoch ends in the middle of step 6
 def test_a_run_that_is_resumed_is_the_uninterrupted_one_to_the_bit(tmp_path, stop):

@@ -92,6 +92,7 @@ def test_evaluation_compiles_nothing_for_a_phase():
     assert once == len(evaluated)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [3, 4, 6, 9])
 @pytest.mark.parametrize("stream", [False, True])
