@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from strategies import generator, seeds
 from t5_nets import Table, table_of
 
+from jrecipe import finetune
 from jrecipe.finetune.beam import beam_search
 from jrecipe.finetune.greedy import greedy
 from jrecipe.finetune.repeats import without_repeats
@@ -52,6 +53,16 @@ def test_a_network_that_goes_round_in_circles_stops_doing_so(search):
             written = row[row != 9].tolist()
             runs = [tuple(written[i : i + size]) for i in range(len(written) - size + 1)]
             assert len(set(runs)) == len(runs), (size, written)
+
+
+def test_the_kind_hands_it_on():
+    table = table_of(generator(1), 2, WORDS, scale=0.1)
+    table[:, :, 2, 3] = table[:, :, 3, 2] = table[:, :, 0, 2] = 9.0
+    kind = finetune.Summarise(summary_length=LENGTH, beams=1, no_repeat=2)
+    written = np.asarray(kind.run(Table(), {}, table, ()))
+    want = beam_search(Table(), {}, table, max_length=LENGTH, beams=1, no_repeat=2).ids
+    np.testing.assert_array_equal(written, want)
+    assert [2, 3, 2, 3] not in written[:, :4].tolist()
 
 
 def test_a_run_longer_than_what_is_written_bars_nothing():

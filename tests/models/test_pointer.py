@@ -80,6 +80,17 @@ def test_the_follower_of_the_last_token_is_nothing():
     assert not np.any(source.followers[0, 1:])  # behind the second stands padding
 
 
+def test_a_t5_that_copies_starts_with_half_of_the_probability_on_what_it_reads():
+    net = T5(40, width=8, depth=1, heads=2, head_width=4, hidden=8, dropout=0.0, copies=True)
+    ids = np.array([[5, 6, 7, 0]], np.int32)
+    inputs = {"ids": ids, "mask": ids > 0, "decoder_ids": np.array([[0, 5]], np.int32)}
+    logits, _ = jax.jit(net.init_with_output)(jax.random.key(0), inputs)
+    likely = np.exp(logits)
+    np.testing.assert_allclose(likely.sum(axis=-1), 1.0, atol=1e-5)
+    assert np.all(likely[..., [5, 6, 7]].sum(axis=-1) > 0.5)
+    assert np.all(likely[..., 0] < 0.5)
+
+
 @pytest.mark.exhaustive
 def test_a_t5_with_a_pointer_writes_tokens_that_no_row_of_training_had():
     def rows(rng, count, first, last):
