@@ -148,7 +148,7 @@ def finetune(
     TASK is classify, tag, answer, similar, or summarise with a T5. DATA is a file (.csv, .tsv,
     .jsonl, CoNLL, SQuAD's .json, each also .gz), a folder with train.*, and dev.* and test.* if
     there are, or tfds:NAME or tfds:NAME:CONFIG. The run's folder predicts (`jrecipe predict`), and
-    transformers reads its encoder.
+    transformers reads its encoder, unless that is a T5 that copies.
     """
     chosen = _kind(kind, fields)
     is_tfds = data.startswith("tfds:")

@@ -46,8 +46,8 @@ def load_pretrained(source: str | Path) -> PretrainedText:
     """Loads a network from `config.json` and safetensors, and checks all of it.
 
     Known are the encoders of the model types bert (MiniLM and many others are of it), distilbert,
-    roberta, xlm-roberta and camembert, and t5 and mt5 as a whole. Nothing in the files is executed:
-    pickled weights are refused.
+    roberta, xlm-roberta and camembert, and t5, mt5 and our own t5-pointer as a whole. Nothing in
+    the files is executed: pickled weights are refused.
 
     Args:
       source: a folder, or `hub:OWNER/NAME` for one of the Hugging Face Hub. Weights may be in

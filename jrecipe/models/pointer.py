@@ -33,8 +33,8 @@ class Pointer(nn.Module):
     It attends from the decoder's states to the encoder's, and a gate says how much of the
     probability goes to the tokens that are pointed at. So that the decoder knows where it is in the
     text, `following` tells it what stood there behind the token that it wrote last; where that
-    token stood more than once, the mean. Without this, a small network hardly learns to copy more
-    than one word in a row from some thousand texts.
+    token stood more than once, the mean. In the one trial without it, a small network that learned
+    from some thousand headlines wrote far worse ones (docs/finetune.md).
 
     Attributes:
       width: of the tokens.

@@ -110,8 +110,8 @@ class T5(nn.Module):
       tied: use the embedding as the last layer; otherwise it is a layer "head", which starts at 0
         (B4).
       copies: also write by copying tokens of what was read (see `jrecipe.models.pointer.Pointer`),
-        which no public weights know; a network from scratch learns to sum texts up from thousands
-        instead of millions of them. Its logits are log-probabilities.
+        which no public weights know: it is for networks that are trained from scratch on few texts.
+        The logits are log-probabilities then.
       scaled: multiply what the last layer sees by `width ** -0.5`; None to do so if `tied`.
       buckets: of relative positions, at least 4.
       farthest: distance in tokens from which on positions are not told apart.

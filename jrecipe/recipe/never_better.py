@@ -19,10 +19,10 @@ def never_better(fit: Fit) -> Finding | None:
     """
     seen = fit.history["val_loss"]
     steps = fit.history.steps("val_loss")
-    later = seen[steps > 0]
+    later = seen[(steps > 0) & np.isfinite(seen)]
     if fit.problem or fit.best_step > 0 or len(later) < _LOOKS or not np.any(steps == 0):
         return None
-    first, least = float(seen[steps == 0][0]), float(np.nanmin(later))
+    first, least = float(seen[steps == 0][0]), float(later.min())
     return Finding(
         item="C2",
         check="better-than-begun",

@@ -186,8 +186,8 @@ def test_a_t5_that_copies_writes_as_it_was_told_to(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("tag", "--no-crf", "--text", "x"), "--text has no meaning for the task tag"),
         (("classify", "--no-repeat", "0"), "--no-repeat has no meaning for the task classify"),
+        (("tag", "--no-crf", "--text", "x"), "--text has no meaning for the task tag"),
         (("classify", "--no-crf"), "--no-crf has no meaning for the task classify"),
         (("classify", "--text", "body"), "body"),
         (("classify", "--max-length", "999"), "128 positions"),
